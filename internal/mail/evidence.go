@@ -1,0 +1,84 @@
+package mail
+
+import "time"
+
+// TLSDetail is the evidence of one connection: why this level, which
+// certificate. It is stored and shown as it stands here; fields are only ever
+// added. Abandoned connections of the same attempt are in Attempts, in the order they
+// were made, each with its own evidence.
+type TLSDetail struct {
+	MXHost string `json:"mx-host,omitempty"`
+	MXIP   string `json:"mx-ip,omitempty"`
+	// MXAuthenticated: dnssec, mta-sts or none.
+	MXAuthenticated string `json:"mx-authenticated,omitempty"`
+
+	RequireTLS       *FlagDetail `json:"require-tls,omitempty"`
+	SkipVerification *FlagDetail `json:"skip-verification,omitempty"`
+	// Requirement: OV, OA, RV, RA, D, DU or X.
+	Requirement string `json:"requirement,omitempty"`
+	// RequirementSource: sender, mta-sts, dane, requiretls or override.
+	RequirementSource string `json:"requirement-source,omitempty"`
+
+	// Result: verified-pkix, unverified, plaintext-not-offered, refused-… .
+	Result string `json:"result,omitempty"`
+	// Fallback: none, small-hello, plaintext or tls-unverified-after-plaintext-refused.
+	Fallback       string `json:"fallback,omitempty"`
+	FallbackReason string `json:"fallback-reason,omitempty"`
+
+	// StartTLS: offered, not-offered or rejected:CODE.
+	StartTLS string `json:"starttls,omitempty"`
+	// Handshake: none, completed or failed.
+	Handshake      string `json:"handshake,omitempty"`
+	HandshakeError string `json:"handshake-error,omitempty"` // foreign text, cut
+	Version        string `json:"version,omitempty"`
+	Cipher         string `json:"cipher,omitempty"`
+	Group          string `json:"group,omitempty"`
+	PostQuantum    bool   `json:"post-quantum,omitempty"`
+	SmallHello     bool   `json:"small-hello,omitempty"`
+
+	// Verification: pkix, dane-ee, dane-ta or none.
+	Verification         string   `json:"verification,omitempty"`
+	VerificationEnforced bool     `json:"verification-enforced"`
+	VerifyErrors         []string `json:"verify-errors,omitempty"` // all of them, never only the first
+	VerifiedName         string   `json:"verified-name,omitempty"`
+
+	CertSHA256   string     `json:"cert-sha256,omitempty"`
+	SPKISHA256   string     `json:"spki-sha256,omitempty"`
+	CertNotAfter *time.Time `json:"cert-not-after,omitempty"`
+	CertIssuer   string     `json:"cert-issuer,omitempty"`
+	CertNames    []string   `json:"cert-names,omitempty"` // the first 10
+
+	TLSA *TLSADetail `json:"tlsa,omitempty"`
+	STS  *STSDetail  `json:"sts,omitempty"`
+
+	Resumed            bool `json:"resumed,omitempty"`
+	Reused             bool `json:"reused,omitempty"`
+	MessageNumber      int  `json:"message-number,omitempty"` // on this connection, from 1
+	StartTLSInjection  bool `json:"starttls-injection,omitempty"`
+	DowngradeSuspected bool `json:"downgrade-suspected,omitempty"`
+
+	// Outcome is how an abandoned connection ended, in a few words.
+	Outcome  string      `json:"outcome,omitempty"`
+	Attempts []TLSDetail `json:"attempts,omitempty"`
+}
+
+// FlagDetail is an effective flag and where its value came from: default,
+// domain or message.
+type FlagDetail struct {
+	Value  bool   `json:"value"`
+	Source string `json:"source"`
+}
+
+// TLSADetail tells which TLSA records an MX host had (RFC 7672).
+type TLSADetail struct {
+	Count   int    `json:"count"`
+	Usable  int    `json:"usable"`
+	Matched string `json:"matched,omitempty"`
+}
+
+// STSDetail tells which MTA-STS policy was in force (RFC 8461).
+type STSDetail struct {
+	Mode   string `json:"mode"`
+	ID     string `json:"id,omitempty"`
+	Cached bool   `json:"cached,omitempty"`
+}
