@@ -1,0 +1,70 @@
+package tlspolicy
+
+import (
+	"strings"
+
+	"github.com/sealpost/sealpost/internal/mail"
+)
+
+// Refusal returns what the sender is told when no MX host of the recipient met
+// the requirement. results has the last result of every host that was tried,
+// best preference first; allTried says that no host was left out.
+//
+// It is temporary, whatever the server answered: a server's 5xx to STARTTLS is
+// mostly a firewall on the way, and a policy may be mended. Only a message submitted with
+// REQUIRETLS fails for good, once every host failed for this reason (RFC 8689
+// section 4.2.1).
+func Refusal(m Marking, results []Result, allTried bool) mail.Reply {
+	last := Result("")
+	tls, onlyTLS := false, len(results) > 0
+	for _, r := range results {
+		if strings.HasPrefix(string(r), "refused-") {
+			last, tls = r, true
+		} else {
+			onlyTLS = false
+		}
+	}
+	if !tls {
+		return mail.LocalReply(451, "4.4.0", "no MX host could be used")
+	}
+	code, enhanced, text := 450, last.enhanced(), last.Text()
+	if m == RequireTLSStrict && allTried && onlyTLS {
+		code, enhanced = 550, "5.7.10"
+		if last == RefusedREQUIRETLS {
+			enhanced = "5.7.30"
+		}
+	}
+	return mail.LocalReply(code, enhanced, text)
+}
+
+// enhanced returns the local enhanced status code of a refusal.
+func (r Result) enhanced() string {
+	switch r {
+	case RefusedNotOffered, RefusedStartTLSRejected, RefusedHandshakeFailed, RefusedREQUIRETLS:
+		return "4.7.10" // encryption needed
+	}
+	return "4.7.5" // cryptographic failure
+}
+
+// Text returns a refusal in words that name the condition that failed.
+func (r Result) Text() string {
+	switch r {
+	case RefusedNotOffered:
+		return "TLS is required, but the server does not offer STARTTLS"
+	case RefusedStartTLSRejected:
+		return "TLS is required, but the server refused STARTTLS"
+	case RefusedHandshakeFailed:
+		return "TLS is required, but the TLS handshake failed"
+	case RefusedVerifyFailed:
+		return "verified TLS is required, but the server's certificate does not verify"
+	case RefusedDANEMismatch:
+		return "the server's certificate matches none of its TLSA records"
+	case RefusedTLSALookup:
+		return "the server's TLSA records could not be looked up securely"
+	case RefusedSTSMX:
+		return "the MX host is not listed in the domain's MTA-STS policy"
+	case RefusedREQUIRETLS:
+		return "REQUIRETLS was asked for, but the server does not offer it"
+	}
+	return string(r)
+}
