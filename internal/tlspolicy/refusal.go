@@ -68,3 +68,38 @@ func (r Result) Text() string {
 	}
 	return string(r)
 }
+
+// DemandsTLS reports whether a reply to plaintext means "issue STARTTLS first"
+// (RFC 3207 section 4): code 530, or an enhanced code that says so together with words
+// that name TLS, since those codes have other uses as well.
+func DemandsTLS(r mail.Reply) bool {
+	if r.Code < 400 || r.Local {
+		return false
+	}
+	if r.Code == 530 {
+		return true
+	}
+	_, rest, _ := strings.Cut(r.Enhanced, ".")
+	switch rest {
+	case "7.0", "7.1", "7.10", "7.30":
+		text := strings.ToLower(r.Text)
+		return strings.Contains(text, "tls") || strings.Contains(text, "encrypt")
+	}
+	return false
+}
+
+// WithoutPlaintext returns the refusal that a plaintext result turns into when the
+// host does not take plaintext. Other results are returned as they are.
+func WithoutPlaintext(r Result) Result {
+	switch r {
+	case PlaintextNotOffered:
+		return RefusedNotOffered
+	case PlaintextStartTLSRejected:
+		return RefusedStartTLSRejected
+	case PlaintextHandshakeFailed:
+		return RefusedHandshakeFailed
+	case PlaintextVerifyFailed:
+		return RefusedVerifyFailed
+	}
+	return r
+}

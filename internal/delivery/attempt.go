@@ -1,0 +1,370 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/dnssec"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/mx"
+	"github.com/sealpost/sealpost/internal/netguard"
+	"github.com/sealpost/sealpost/internal/tlspolicy"
+)
+
+// An attempt is one run of [Deliverer.Attempt].
+type attempt struct {
+	d      *Deliverer
+	job    mail.Job
+	flags  tlspolicy.Flags
+	parent context.Context // ends on shutdown, unlike the attempt's own time limit
+	report mail.Report
+
+	open     []int              // recipients not decided yet, as indexes into the job's
+	trail    []mail.TLSDetail   // connections abandoned so far
+	refusals []tlspolicy.Result // hosts whose TLS did not meet the requirement
+	refused  *mail.TLSDetail    // the last of these
+	failure  failure            // why the last other candidate was of no use
+	forbid   int                // addresses that must not be connected to
+	tried    int                // addresses that were tried
+}
+
+// A failure is why one candidate was of no use.
+type failure struct {
+	reply mail.Reply
+	host  string
+	local string // our address, if there was a connection
+	scope mail.Scope
+}
+
+// A candidate is an address of an MX host with what it must give.
+type candidate struct {
+	host target
+	addr netip.Addr
+	req  tlspolicy.Requirement
+	fact tlspolicy.Facts
+}
+
+// A fallback is a candidate whose session led to plaintext.
+type fallback struct {
+	candidate
+	verdict tlspolicy.Verdict
+	session tlspolicy.Session
+	link    *link // set if plaintext goes on over the same connection
+}
+
+func (a *attempt) run(ctx context.Context) {
+	route := a.d.cfg.Router.Resolve(ctx, a.job.NextHop)
+	if route.State != mx.Found {
+		a.unroutable(ctx, route)
+		return
+	}
+	a.d.absent.drop(a.job.NextHop)
+	for len(route.Hosts) > 0 && !a.done(ctx) {
+		n := 1
+		for n < len(route.Hosts) && route.Hosts[n].Preference == route.Hosts[0].Preference {
+			n++
+		}
+		a.tryGroup(ctx, route.Hosts[:n], route.Secure)
+		route.Hosts = route.Hosts[n:]
+	}
+	a.giveUp(ctx)
+}
+
+// done reports whether there is nothing left to try.
+func (a *attempt) done(ctx context.Context) bool { return len(a.open) == 0 || ctx.Err() != nil }
+
+// tryGroup tries the hosts of one preference: all of them at the full level
+// first, then with the fallbacks that the requirement allows. Only after that
+// comes the next preference, because a host of worse preference is often a spam
+// trap or does not exist, and never better than a fallback on the best one.
+func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
+	var fallbacks []fallback
+	defer func() {
+		for _, f := range fallbacks {
+			if f.link != nil {
+				f.link.quit()
+			}
+		}
+	}()
+	for _, h := range hosts {
+		host := target{name: h.Name, mxSecure: secure}
+		facts := a.facts(host)
+		req := tlspolicy.Require(facts)
+		if req.Refuse != "" {
+			detail := mail.TLSDetail{MXHost: h.Name, Handshake: "none", Verification: "none"}
+			a.refuse(candidate{host: host, req: req, fact: facts}, detail, tlspolicy.Judge(req, tlspolicy.Session{}))
+			continue
+		}
+		if a.reuse(ctx, host, req, facts, len(hosts) == 1) || a.done(ctx) {
+			return
+		}
+		for _, addr := range a.addresses(ctx, host) {
+			if f := a.tryFull(ctx, candidate{host, addr, req, facts}); f != nil {
+				fallbacks = append(fallbacks, *f)
+			}
+			if a.done(ctx) {
+				return
+			}
+		}
+	}
+	for i := range fallbacks {
+		f := fallbacks[i]
+		fallbacks[i].link = nil // taken over
+		a.tryFallback(ctx, f)
+		if a.done(ctx) {
+			return
+		}
+	}
+}
+
+// facts returns what is known before connecting to a host. No recipient policy is
+// looked up yet: every host is one in an unsigned zone without MTA-STS.
+func (a *attempt) facts(host target) tlspolicy.Facts {
+	return tlspolicy.Facts{
+		Flags:             a.flags,
+		MXSecure:          host.mxSecure,
+		EncryptUnverified: a.job.Settings.EncryptUnverified,
+		DeferDowngrade:    a.job.Settings.DeferDowngrade,
+	}
+}
+
+// addresses resolves a host and records why there is none.
+func (a *attempt) addresses(ctx context.Context, host target) []netip.Addr {
+	found := a.d.cfg.Router.Addresses(ctx, host.name)
+	if found.State == dnssec.Found {
+		return found.Addrs
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	text, scope := fmt.Sprintf("MX host %s has no address", host.name), mail.ScopeHost
+	if found.State == dnssec.Failed {
+		text = fmt.Sprintf("look up MX host %s: %v", host.name, found.Err)
+		scope = dnsScope(found.Err)
+	}
+	a.fail(failure{reply: mail.LocalReply(451, "4.4.3", text), host: host.name, scope: scope})
+	return nil
+}
+
+// reuse sends over an idle connection that serves the requirement, and reports
+// whether that decided about every recipient.
+func (a *attempt) reuse(ctx context.Context, host target, r tlspolicy.Requirement, f tlspolicy.Facts, plaintext bool) bool {
+	for {
+		l := a.d.pool.take(host.name, r, plaintext)
+		if l == nil {
+			return false
+		}
+		l.detail.Reused, l.detail.Attempts = true, nil
+		c := candidate{host: host, addr: l.addr, req: r, fact: f}
+		if ended := a.send(ctx, l, c, tlspolicy.Judge(r, l.session)); ended != sessionStale {
+			return len(a.open) == 0
+		}
+		// It was closed while it waited. That says nothing about the host.
+	}
+}
+
+// tryFull makes the one or two connections that aim at the full level of the
+// requirement. It returns a fallback if the session led to plaintext.
+func (a *attempt) tryFull(ctx context.Context, c candidate) *fallback {
+	_, small := a.d.hellos.get(c.addr.String())
+	start := time.Now()
+	defer func() { a.report.Connecting += time.Since(start) }()
+	for {
+		l, err := a.d.openTLS(ctx, c.host, c.addr, c.req, small)
+		if err != nil {
+			a.unreachable(ctx, c, err)
+			return nil
+		}
+		a.tried++
+		v := tlspolicy.Judge(c.req, l.session)
+		if v.DowngradeSuspected {
+			l.detail.DowngradeSuspected = true
+			a.d.cfg.Logger.Warn("STARTTLS is gone from a host that offered it before", "mx-host", c.host.name, "mx-ip", c.addr.String())
+		}
+		if v.Action == tlspolicy.SmallHello && !small {
+			l.client.Close()
+			a.abandon(c, l.detail, "no answer to a large ClientHello: trying a small one")
+			a.d.hellos.put(c.addr.String(), time.Now())
+			small = true
+			continue
+		}
+		return a.follow(ctx, c, l, v, &start)
+	}
+}
+
+// follow does what the verdict says. Time spent sending does not count as
+// connecting.
+func (a *attempt) follow(ctx context.Context, c candidate, l *link, v tlspolicy.Verdict, start *time.Time) *fallback {
+	switch v.Action {
+	case tlspolicy.Deliver:
+		a.report.Connecting += time.Since(*start)
+		a.send(ctx, l, c, v)
+		*start = time.Now()
+		return nil
+	case tlspolicy.Plaintext:
+		l.plain = true
+		return &fallback{candidate: c, verdict: v, session: l.session, link: l}
+	case tlspolicy.PlaintextFresh:
+		l.quit()
+		a.abandon(c, l.detail, string(v.Result))
+		return &fallback{candidate: c, verdict: v, session: l.session}
+	}
+	l.quit()
+	a.refuse(c, l.detail, v)
+	return nil
+}
+
+// tryFallback delivers in plaintext, and where the host does not take that, over
+// TLS that does not verify.
+func (a *attempt) tryFallback(ctx context.Context, f fallback) {
+	start := time.Now()
+	l := f.link
+	if l == nil {
+		var err error
+		if l, err = a.d.openPlain(ctx, f.host, f.addr, f.session); err != nil {
+			a.report.Connecting += time.Since(start)
+			a.unreachable(ctx, f.candidate, err)
+			return
+		}
+		l.detail = mail.TLSDetail{
+			MXHost: f.host.name, MXIP: f.addr.String(), Handshake: "none", Verification: "none",
+			Fallback: "plaintext", FallbackReason: string(f.verdict.Result),
+		}
+		if n := len(a.trail); n > 0 {
+			last := a.trail[n-1]
+			l.detail.StartTLS, l.detail.VerifyErrors = last.StartTLS, last.VerifyErrors
+		}
+	}
+	a.report.Connecting += time.Since(start)
+	if a.send(ctx, l, f.candidate, f.verdict) != plaintextRefused {
+		return
+	}
+	r, ok := f.req.AfterPlaintextRefused()
+	if !ok {
+		a.refuse(f.candidate, l.detail, tlspolicy.Verdict{Result: tlspolicy.WithoutPlaintext(f.verdict.Result)})
+		return
+	}
+	a.abandon(f.candidate, l.detail, "plaintext refused: the server demands STARTTLS")
+	a.tryUnverified(ctx, candidate{f.host, f.addr, r, f.fact})
+}
+
+// tryUnverified is the last fallback: TLS with any certificate, on a fresh
+// connection, because the server refused the plaintext that the sender accepts.
+func (a *attempt) tryUnverified(ctx context.Context, c candidate) {
+	_, small := a.d.hellos.get(c.addr.String())
+	start := time.Now()
+	l, err := a.d.openTLS(ctx, c.host, c.addr, c.req, small)
+	a.report.Connecting += time.Since(start)
+	if err != nil {
+		a.unreachable(ctx, c, err)
+		return
+	}
+	v := tlspolicy.Judge(c.req, l.session)
+	l.detail.Fallback = "tls-unverified-after-plaintext-refused"
+	l.detail.FallbackReason = string(tlspolicy.PlaintextVerifyFailed)
+	if v.Action != tlspolicy.Deliver {
+		l.quit()
+		a.refuse(c, l.detail, tlspolicy.Verdict{Result: tlspolicy.WithoutPlaintext(v.Result)})
+		return
+	}
+	a.send(ctx, l, c, v)
+}
+
+// abandon records a connection that was left for another one.
+func (a *attempt) abandon(c candidate, d mail.TLSDetail, outcome string) {
+	describeRequirement(&d, c.fact, c.req)
+	d.Outcome = outcome
+	a.trail = append(a.trail, d)
+}
+
+// refuse records a host that we turned down.
+func (a *attempt) refuse(c candidate, d mail.TLSDetail, v tlspolicy.Verdict) {
+	d.Result = string(v.Result)
+	a.abandon(c, d, string(v.Result))
+	a.refusals = append(a.refusals, v.Result)
+	a.refused = &a.trail[len(a.trail)-1]
+}
+
+// unreachable records a candidate with which no session came about.
+func (a *attempt) unreachable(ctx context.Context, c candidate, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	var forbidden *netguard.Refusal
+	if errors.As(err, &forbidden) {
+		a.forbid++
+		reply := mail.LocalReply(550, "5.4.6", fmt.Sprintf("MX host %s: %v", c.host.name, forbidden))
+		a.fail(failure{reply: reply, host: c.host.name, scope: mail.ScopeHost})
+	} else {
+		a.tried++
+		a.fail(failure{reply: connectReply(err, c.host.name, c.addr), host: c.host.name, scope: connectScope(err)})
+	}
+	a.abandon(c, mail.TLSDetail{
+		MXHost: c.host.name, MXIP: c.addr.String(), Handshake: "none", Verification: "none",
+	}, clip(err.Error(), 300))
+}
+
+// fail remembers why a candidate was of no use; the last reason is reported.
+func (a *attempt) fail(f failure) { a.failure = f }
+
+// giveUp decides about the recipients for whom nothing worked.
+func (a *attempt) giveUp(ctx context.Context) {
+	if len(a.open) == 0 {
+		return
+	}
+	if a.parent.Err() != nil {
+		a.decide(mail.RecipientResult{Outcome: mail.Abandoned, Reply: mail.LocalReply(451, "4.3.2", "the server is shutting down")})
+		return
+	}
+	res := mail.RecipientResult{Outcome: mail.Deferred, Scope: a.failure.scope, Reply: a.failure.reply, Reason: "generic"}
+	switch {
+	case ctx.Err() != nil:
+		res.Scope = mail.ScopeHost
+		res.Reply = mail.LocalReply(451, "4.4.2", "the attempt took too long")
+	case a.refused != nil:
+		res.Scope = mail.ScopePolicy
+		res.Reply = tlspolicy.Refusal(tlspolicy.Unmarked, a.refusals, true)
+		if errs := a.refused.VerifyErrors; len(errs) > 0 {
+			res.Reply.Text += ": " + strings.Join(errs, ", ")
+		}
+	case a.forbid > 0 && a.tried == 0:
+		res.Outcome, res.Reason = mail.Bounced, "bounce"
+	case res.Reply.Code == 0:
+		res.Scope = mail.ScopeHost
+		res.Reply = mail.LocalReply(451, "4.4.1", "no MX host could be used")
+	}
+	res.Session = a.endOfTrail(res.Scope == mail.ScopePolicy)
+	a.decide(res)
+}
+
+// endOfTrail returns the session to show when no host took the message: the last
+// one refused for its TLS, or the last one tried.
+func (a *attempt) endOfTrail(policy bool) *mail.Session {
+	if len(a.trail) == 0 {
+		if a.failure.host == "" {
+			return nil
+		}
+		return &mail.Session{MXHost: a.failure.host}
+	}
+	last := len(a.trail) - 1
+	if policy {
+		for last > 0 && !strings.HasPrefix(a.trail[last].Result, "refused-") {
+			last--
+		}
+	}
+	d := a.trail[last]
+	d.Attempts = append(append([]mail.TLSDetail(nil), a.trail[:last]...), a.trail[last+1:]...)
+	return &mail.Session{MXHost: d.MXHost, Duration: time.Since(a.report.Started), Detail: d}
+}
+
+// decide gives every open recipient the same result.
+func (a *attempt) decide(r mail.RecipientResult) {
+	for _, i := range a.open {
+		a.report.Results[i] = r
+	}
+	a.open = nil
+}
