@@ -63,6 +63,8 @@ var (
 	// ErrAbandoned: BeforeFinal said no. The connection is closed.
 	ErrAbandoned = errors.New("abandoned before the end of the content")
 
+	// ErrNoStartTLS: StartTLS was called and the server does not offer it.
+	ErrNoStartTLS = errors.New("STARTTLS not offered")
 	// The server lacks what the message needs. Nothing was sent, and the
 	// connection is usable for other messages.
 	ErrNo8BitMIME   = errors.New("8BITMIME not offered")

@@ -80,7 +80,18 @@ type Result struct {
 // the connection. It is the zero Reply when nothing was decided: then the state,
 // and the error from Send, tell why.
 func (r *Result) Reply(i int) mail.Reply {
-	return mail.Reply{}
+	if rcpt := r.Recipients[i]; rcpt.Temporary() || rcpt.Permanent() {
+		return rcpt
+	}
+	for _, refusal := range []mail.Reply{r.Mail, r.Data} {
+		if refusal.Temporary() || refusal.Permanent() {
+			return refusal
+		}
+	}
+	if r.State == StateCompleted {
+		return r.Final
+	}
+	return r.Closing
 }
 
 // Delivered reports whether the server took responsibility for recipient i.

@@ -1,9 +1,16 @@
 package smtpclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/sealpost/sealpost/internal/mail"
 )
@@ -79,10 +86,70 @@ type TLSOptions struct {
 	MinVersion uint16 // 0 is TLS 1.2
 }
 
+// Limits on a server's certificate chain, checked before anything is verified
+// (SEC-35).
+const (
+	MaxChainCertificates = 10
+	MaxChainSize         = 100 << 10 // octets, DER
+)
+
+// ErrChain: the server's certificate chain is beyond the limits. It counts as a
+// failed handshake.
+var ErrChain = errors.New("certificate chain beyond limits")
+
+// legacySuites are Go's TLS 1.2 suites and, after them, those with RSA key
+// exchange, which Go does not offer by itself. Go orders them by its own
+// preference. TLS 1.3 suites are always offered.
+var legacySuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_256_CBC_SHA,
+}
+
 // TLSConfig returns a configuration for StartTLS that completes the handshake
-// with any certificate, so that all facts can be collected and judged after it.
-// It never resumes sessions. serverName is sent as SNI; empty sends none.
-func TLSConfig(serverName string, o TLSOptions) *tls.Config { return nil }
+// with any certificate within the limits, so that all facts can be collected and
+// judged after it. It never resumes sessions (SEC-50) and never presents a
+// certificate of ours. serverName is sent as SNI; empty, or an address, sends
+// none.
+func TLSConfig(serverName string, o TLSOptions) *tls.Config {
+	config := &tls.Config{
+		ServerName:         strings.TrimSuffix(serverName, "."),
+		InsecureSkipVerify: true, // judged by the caller, on the facts
+		MinVersion:         cmp.Or(o.MinVersion, uint16(tls.VersionTLS12)),
+		Renegotiation:      tls.RenegotiateNever,
+		// Without a ClientSessionCache Go neither stores nor offers tickets.
+		VerifyConnection: checkChain,
+	}
+	if o.SmallHello {
+		config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256}
+	}
+	if o.Legacy {
+		config.CipherSuites = slices.Clone(legacySuites)
+	}
+	return config
+}
+
+func checkChain(s tls.ConnectionState) error {
+	size := 0
+	for _, cert := range s.PeerCertificates {
+		size += len(cert.Raw)
+	}
+	if n := len(s.PeerCertificates); n > MaxChainCertificates || size > MaxChainSize {
+		return fmt.Errorf("%w: %d certificates of %d octets", ErrChain, n, size)
+	}
+	return nil
+}
 
 // StartTLS asks for TLS and performs the handshake. The facts are valid whatever
 // the error. The error is nil exactly if the outcome is TLSCompleted. All
@@ -92,5 +159,118 @@ func TLSConfig(serverName string, o TLSOptions) *tls.Config { return nil }
 // [Client.Usable] tells whether plaintext may go on over this connection: yes
 // after TLSNotOffered and TLSRejected, no after everything else.
 func (c *Client) StartTLS(ctx context.Context, config *tls.Config) (TLSFacts, error) {
-	return TLSFacts{}, nil
+	if c.conn != c.raw {
+		return c.facts, &Error{Stage: StageStartTLS, Err: fmt.Errorf("%w: TLS is already up", ErrArgument)}
+	}
+	c.facts = TLSFacts{}
+	if !c.broken && !c.caps.Has("STARTTLS") {
+		c.facts.Outcome, c.facts.Err = TLSNotOffered, ErrNoStartTLS
+		return c.facts, &Error{Stage: StageStartTLS, Err: ErrNoStartTLS}
+	}
+	err := c.enter(ctx, StageStartTLS)
+	if err == nil {
+		defer c.leave()
+		err = c.askTLS()
+	} else {
+		c.facts.Outcome = TLSNoReply
+	}
+	if err == nil {
+		err = c.handshake(ctx, config)
+	}
+	if err != nil && ctx.Err() != nil {
+		c.facts.Outcome = TLSInterrupted
+	}
+	c.facts.Err = err
+	return c.facts, err
+}
+
+// askTLS sends STARTTLS and sees to it that nothing of what followed the 220 in
+// the clear is left to be read (RFC 3207 section 5, SEC-33).
+func (c *Client) askTLS() error {
+	reply, err := c.command(StageStartTLS, "STARTTLS", c.cfg.Timeouts.StartTLS, nil)
+	c.facts.Reply = reply
+	switch {
+	case err != nil:
+		c.facts.Outcome = TLSNoReply
+		return err
+	case reply.Code != 220:
+		// RFC 3207 section 4: the session is as it was.
+		c.facts.Outcome = TLSRejected
+		return &Error{Stage: StageStartTLS, Reply: reply}
+	}
+	c.facts.Injected = c.r.Buffered() + discard(c.raw, MaxReplySize)
+	c.caps, c.ready, c.dirty = Capabilities{}, false, false
+	return nil
+}
+
+// handshake performs it, within its own limit, and puts TLS under the session.
+func (c *Client) handshake(ctx context.Context, config *tls.Config) error {
+	if config.ClientSessionCache != nil || config.Renegotiation != tls.RenegotiateNever {
+		config = config.Clone()
+		config.ClientSessionCache, config.Renegotiation = nil, tls.RenegotiateNever
+	}
+	tap := &tap{Conn: c.raw}
+	conn := tls.Client(tap, config)
+	err := c.raw.SetDeadline(time.Now().Add(c.cfg.Timeouts.Handshake))
+	if err == nil {
+		err = conn.HandshakeContext(ctx)
+	}
+	c.facts.HelloSize, c.facts.Answer = tap.hello, tap.answer()
+	if err != nil {
+		c.facts.Outcome = TLSFailed
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.facts.Outcome = TLSStalled
+		}
+		return c.fail(StageHandshake, err)
+	}
+	_ = c.raw.SetDeadline(time.Time{}) // every step sets its own
+	c.conn, c.heard = conn, false
+	c.r.Reset(conn) // with it goes what was injected
+	c.facts.Outcome, c.facts.State = TLSCompleted, conn.ConnectionState()
+	return nil
+}
+
+// A tap sees the first octets of a handshake in both directions.
+type tap struct {
+	net.Conn
+	hello int // size of the first write: the record of the ClientHello
+	head  [6]byte
+	n     int // octets in head
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	if t.hello == 0 {
+		t.hello = len(p)
+	}
+	return t.Conn.Write(p)
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	if t.n < len(t.head) {
+		t.n += copy(t.head[t.n:], p[:n])
+	}
+	return n, err
+}
+
+// answer tells what the first octets were (RFC 8446 sections 4 and 5.1).
+func (t *tap) answer() HelloAnswer {
+	const (
+		recordAlert, recordHandshake = 21, 22
+		messageServerHello           = 2
+	)
+	head := t.head[:t.n]
+	switch {
+	case len(head) == 0:
+		return AnswerNone
+	case head[0] == recordAlert:
+		return AnswerAlert
+	case head[0] != recordHandshake:
+		return AnswerGarbage
+	case len(head) < len(t.head):
+		return AnswerNone // cut within the record header
+	case head[5] == messageServerHello:
+		return AnswerServerHello
+	}
+	return AnswerGarbage
 }
