@@ -146,21 +146,21 @@ type TLSAData struct {
 type Reason uint8
 
 const (
-	Unknown     Reason = iota // not told
-	Timeout                   // no answer in time
-	Network                   // the resolver could not be reached
-	ServerFail                // SERVFAIL: lame, bogus or broken further up; see Failure.EDE
-	Refused                   // REFUSED: the resolver does not serve us
-	OtherRCode                // some other response code
-	Truncated                 // cut short, over TCP too, or TCP did not work
-	Malformed                 // not a DNS message, or one that contradicts itself
-	Lame                      // a referral or an empty answer from a server that is no resolver
-	Filtered                  // the resolver blocked, forged or could only repeat a stale denial (RFC 8914)
-	TooLarge                  // more records than we accept
-	AliasLoop                 // the CNAME chain is too long or a loop
-	BadName                   // what was asked is no domain name
-	OverBudget                // the query budget of the attempt is used up
-	Canceled                  // the caller gave up
+	Unknown    Reason = iota // not told
+	Timeout                  // no answer in time
+	Network                  // the resolver could not be reached
+	ServerFail               // SERVFAIL: lame, bogus or broken further up; see Failure.EDE
+	Refused                  // REFUSED: the resolver does not serve us
+	OtherRCode               // some other response code
+	Truncated                // cut short, over TCP too, or TCP did not work
+	Malformed                // not a DNS message, or one that contradicts itself
+	Lame                     // a referral or an empty answer from a server that is no resolver
+	Filtered                 // the resolver blocked, forged or could only repeat a stale denial (RFC 8914)
+	TooLarge                 // more records than we accept
+	AliasLoop                // the CNAME chain is too long or a loop
+	BadName                  // what was asked is no domain name
+	OverBudget               // the query budget of the attempt is used up
+	Canceled                 // the caller gave up
 )
 
 var reasons = [...]string{

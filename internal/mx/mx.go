@@ -4,16 +4,17 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/dnssec"
 )
 
-// Limits of what one domain can make us try; the rest is ignored.
+// Limits on what one domain can make us try; the rest is ignored.
 const (
 	MaxHosts     = 10 // hosts of a domain
 	MaxAddresses = 8  // addresses of a host
+	maxSkipped   = 20 // unusable MX records that are reported
 )
 
 // A State says what became of the search for a domain's mail hosts. The zero
@@ -21,17 +22,15 @@ const (
 type State uint8
 
 const (
-	// TemporaryFailure: we could not find out; Result.Err says why. Try later.
+	// TemporaryFailure: we could not find out; Result.Err says why.
 	TemporaryFailure State = iota
 	// Found: Result.Hosts has at least one host.
 	Found
 	// NullMX: the domain says that it takes no mail (RFC 7505). Permanent, 5.1.10.
 	NullMX
-	// NoSuchDomain: the domain does not exist. Permanent only when seen again,
-	// see State.Absence. 5.1.2.
+	// NoSuchDomain: the domain does not exist (5.1.2). See Absence.
 	NoSuchDomain
-	// NoRecords: the domain exists and has neither MX nor address. Permanent
-	// only when seen again, see State.Absence. 5.4.4.
+	// NoRecords: the domain exists and has neither MX nor address (5.4.4). See Absence.
 	NoRecords
 	// NoHosts: there are MX records, and none of them names a usable host;
 	// Result.Skipped has them. Permanent, 5.4.4.
@@ -58,23 +57,23 @@ func (s State) String() string {
 }
 
 // Absence reports whether the state rests on the DNS saying that something does
-// not exist. One such answer is not enough to return mail: it must be seen
-// again at least five minutes later (SEC-44), counted between the Asked times.
-// The package keeps no memory of it; that is the caller's.
+// not exist. One such answer is not enough to return mail: it must be seen again
+// at least five minutes later, counted between the Asked times of the results
+// (SEC-44). This package keeps no memory of it; that is the caller's.
 func (s State) Absence() bool { return s == NoSuchDomain || s == NoRecords }
 
 // A Host is one mail host of a domain.
 type Host struct {
 	// Name is the name in the MX record, or the domain for an implicit MX: lower
-	// case, A-labels, no trailing dot. It is the name for SNI and the
-	// certificate, also when it is an alias.
+	// case, A-labels, no trailing dot, never empty. It is the name for SNI and the
+	// certificate, also when it is an alias (RFC 7672 section 3.2.2 apart).
 	Name       string
 	Preference uint16 // 0 for an implicit MX
 }
 
 // A Skipped is an MX record that names no usable host.
 type Skipped struct {
-	Name   string // as in the record, foreign text, quote it; "" is the root
+	Name   string // as in the record, foreign text: quote it; "" is the root
 	Reason string // why, in a few words of ours
 }
 
@@ -84,70 +83,98 @@ type Result struct {
 	State  State
 
 	// Hosts are to be tried in this order: by preference, those of equal
-	// preference shuffled anew for each call. At most MaxHosts.
+	// preference shuffled anew by each call. At most MaxHosts.
 	Hosts []Host
 
-	// Implicit: there is no MX record and the domain itself is the only host.
+	// Implicit: there is no MX record, and the domain itself is the only host.
 	Implicit bool
 
 	// Expanded is what the domain is an alias for; equal to Domain when it is
-	// none. ExpandedSecure is not needed beside it: Secure covers the chain.
+	// none.
 	Expanded string
 
-	// Secure: the DNS answer that led to State was validated, the way from
-	// Domain to Expanded included. For an implicit MX, the denial of MX records.
+	// Secure: the answer to the MX question was validated, the way from Domain
+	// to Expanded included, and for an implicit MX the denial of MX records. For
+	// NoRecords, the denials of addresses were too.
 	Secure bool
 
 	Skipped []Skipped // MX records left out, at most 20
-	Asked   time.Time // when the resolver gave the deciding answer; older when cached
-	Err     error     // why State is TemporaryFailure; nil otherwise
+	Asked   time.Time // when the resolver gave the deciding answer; in the past when cached
+	Err     error     // why State is TemporaryFailure, a *dnssec.Failure; nil otherwise
 }
 
-// An AddressResult is what is known about a host's addresses.
-type AddressResult struct {
-	Host string
-
-	// State is Found when there is at least one address; Failed when there is
-	// none and either family could not be looked up; NoData or NXDomain when
-	// both families are denied, with the caution of State.Absence.
-	State dnssec.State
-
-	// Addrs alternate between IPv6 and IPv4, IPv6 first, shuffled within their
-	// family. At most MaxAddresses. They are as the DNS has them: not checked for
-	// being ours, private or worse (SEC-41).
-	Addrs []netip.Addr
-
-	// Expanded is the canonical name when the host is an alias (which RFC 5321
-	// section 5.1 forbids and the world does), else Host.
-	Expanded string
-
-	// Secure: every answer that gave an address was validated, aliases included;
-	// without addresses, both denials were. Only then may TLSA records be asked
-	// for (RFC 7672 section 2.2.2).
-	Secure bool
-
-	Asked time.Time // when the resolver gave the older of the two answers
-	Err   error     // a family's failure; may be set although State is Found
-}
-
-// A Resolver finds mail hosts. It is safe for concurrent use.
+// A Resolver finds mail hosts and their addresses. It is safe for concurrent use.
 type Resolver struct {
 	dns dnssec.Resolver
+
+	mu  sync.Mutex
+	rnd *rand.Rand // nil: the process-wide source
 }
 
-// New returns a Resolver that asks dns. The order among equals comes from src;
-// nil is a good random source.
-func New(dns dnssec.Resolver, src rand.Source) *Resolver { return &Resolver{dns: dns} }
+// New returns a Resolver that asks dns. The order among equals comes from src, which
+// is then the Resolver's; nil is a random source.
+func New(dns dnssec.Resolver, src rand.Source) *Resolver {
+	r := &Resolver{dns: dns}
+	if src != nil {
+		r.rnd = rand.New(src)
+	}
+	return r
+}
 
-// Resolve finds the hosts that take mail for a domain, which is in A-labels as
-// mail.ParseDomain returns them. It asks for MX, and for addresses of the domain if
-// there are none.
+// shuffle puts n things into random order.
+func (r *Resolver) shuffle(n int, swap func(i, j int)) {
+	if r.rnd == nil {
+		rand.Shuffle(n, swap)
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rnd.Shuffle(n, swap)
+}
+
+// Resolve finds the hosts that take mail for a domain, which is as mail.ParseDomain
+// returns it. It asks for MX records, and for addresses of the domain if there are
+// none. When ctx ends the result is a TemporaryFailure.
 func (r *Resolver) Resolve(ctx context.Context, domain string) Result {
-	return Result{Domain: domain}
+	a := r.dns.Lookup(ctx, domain, dnssec.MX)
+	res := Result{Domain: domain, Expanded: domain, Secure: a.Secure, Asked: a.Asked}
+	if a.Aliased() {
+		// RFC 5321 section 5.1: as if the alias' target had been the domain.
+		res.Expanded = a.Canonical
+	}
+	switch a.State {
+	case dnssec.Found:
+		res.State, res.Hosts, res.Skipped = r.choose(a.Records)
+	case dnssec.NoData:
+		r.implicit(ctx, &res)
+	case dnssec.NXDomain:
+		res.State = NoSuchDomain
+	default:
+		// RFC 5321 section 5.1: an error is not "no MX records"; the address
+		// of a domain that has MX records is none of our business.
+		res.State, res.Err = TemporaryFailure, a.Err()
+	}
+	return res
 }
 
-// Addresses finds the addresses of one host, both families at once. It is one
-// fresh resolution: connect to what it returned and do not resolve again (SEC-47).
-func (r *Resolver) Addresses(ctx context.Context, host string) AddressResult {
-	return AddressResult{Host: host}
+// implicit looks for the addresses of a domain without MX records.
+func (r *Resolver) implicit(ctx context.Context, res *Result) {
+	if reason := unusable(res.Domain); reason != "" {
+		res.State, res.Skipped = NoHosts, []Skipped{{res.Domain, reason}}
+		return
+	}
+	addrs := r.Addresses(ctx, res.Domain)
+	switch addrs.State {
+	case dnssec.Found:
+		res.State, res.Implicit, res.Hosts = Found, true, []Host{{Name: res.Domain}}
+	case dnssec.NoData, dnssec.NXDomain:
+		// NXDOMAIN for an address contradicts the answer for MX. The name was
+		// there a moment ago: take the weaker of the two.
+		res.State = NoRecords
+		res.Secure = res.Secure && addrs.Secure
+		res.Asked = addrs.Asked
+	default:
+		res.State, res.Err = TemporaryFailure, addrs.Err
+		res.Asked = addrs.Asked
+	}
 }

@@ -2,59 +2,127 @@ package netguard
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/netip"
 	"syscall"
 )
 
-// A Class says what kind of network an address belongs to.
-type Class uint8
-
-// The classes; zero is the most forbidden.
-const (
-	Unspecified   Class = iota // 0.0.0.0, ::, and what is no address at all
-	Public                     // globally reachable unicast
-	Loopback                   // this machine
-	Private                    // RFC 1918, RFC 6598, RFC 4193, site-local, local-use NAT64
-	LinkLocal                  // 169.254.0.0/16, fe80::/10
-	Metadata                   // a cloud's instance metadata or host service
-	Multicast                  // also anycast-to-all and broadcast
-	Documentation              // RFC 5737, RFC 3849, RFC 9637
-	Reserved                   // everything else that is not for use
-)
-
-// Classify returns the class of an address, and of the IPv4 address inside when
-// it is an IPv6 address that carries one; the worse of the two counts.
-func Classify(a netip.Addr) Class { return Public }
-
-// A Policy says which addresses may be connected to. The zero value allows public
-// ones. It is a value; do not change it while it is in use.
+// A Policy says which addresses may be connected to. The zero value allows only
+// public ones. It is a value: do not change Own while it is in use.
 type Policy struct {
 	// AllowPrivate also allows loopback, private and link-local addresses.
 	AllowPrivate bool
-	// Own are the addresses and ports we listen on ourselves: never connected to.
-	// An unspecified address stands for loopback; use Listening to find the rest.
+	// Own are the addresses and ports we listen on ourselves; they are never
+	// connected to. An unspecified address (":587") stands for all of loopback;
+	// Listening finds this machine's other addresses.
 	Own []netip.AddrPort
 }
 
-// Check returns nil when the policy allows a connection, else a *[Refusal].
-func (p Policy) Check(a netip.AddrPort) error { return nil }
-
-// ControlContext is a check in the form of net.Dialer.ControlContext. It sees the
-// address that the socket will really be connected to, after every resolution.
-func (p Policy) ControlContext(_ context.Context, network, address string, _ syscall.RawConn) error {
-	return nil
+// Check returns nil when the policy allows a connection to a, else a *[Refusal].
+func (p Policy) Check(a netip.AddrPort) error {
+	class := Classify(a.Addr())
+	if p.isOwn(a, class) {
+		return &Refusal{Addr: a, Class: class, Own: true}
+	}
+	switch class {
+	case Public:
+		return nil
+	case Loopback, Private, LinkLocal:
+		if p.AllowPrivate {
+			return nil
+		}
+	}
+	return &Refusal{Addr: a, Class: class}
 }
 
-// A Refusal is the error for an address that must not be connected to.
+// isOwn reports whether a is a listener of ours, in whatever way it is written.
+func (p Policy) isOwn(a netip.AddrPort, class Class) bool {
+	if !a.Addr().IsValid() {
+		return false
+	}
+	candidates := append(embedded(a.Addr()), a.Addr().WithZone("").Unmap())
+	for _, own := range p.Own {
+		if own.Port() != a.Port() {
+			continue
+		}
+		listen := own.Addr().WithZone("").Unmap()
+		if listen.IsUnspecified() && class == Loopback {
+			return true
+		}
+		for _, c := range candidates {
+			// All of 127.0.0.0/8 is one machine, but a listener on 127.0.0.1 does
+			// not answer on 127.0.0.2.
+			if c == listen {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Control checks the address of a socket that is about to connect; it has the form
+// of net.Dialer.Control. The address is the one after every resolution, so there
+// is nothing left between the check and its use.
+func (p Policy) Control(network, address string, _ syscall.RawConn) error {
+	switch network {
+	case "tcp4", "tcp6", "udp4", "udp6":
+	default:
+		return fmt.Errorf("connect to %q: network %q is not allowed", address, network)
+	}
+	a, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("connect to %q: not an address and port", address)
+	}
+	return p.Check(a)
+}
+
+// ControlContext is Control in the form of net.Dialer.ControlContext.
+func (p Policy) ControlContext(_ context.Context, network, address string, c syscall.RawConn) error {
+	return p.Control(network, address, c)
+}
+
+// A Refusal is the error for an address that must not be connected to. It comes out
+// of a dialer inside a *net.OpError; find it with errors.As.
 type Refusal struct {
 	Addr  netip.AddrPort
 	Class Class
-	Own   bool // it is where we listen ourselves
+	Own   bool // we listen there ourselves
 }
 
 // Error tells the address and the reason.
-func (r *Refusal) Error() string { return "" }
+func (r *Refusal) Error() string {
+	if r.Own {
+		return fmt.Sprintf("connection to %s refused by us: our own listener", r.Addr)
+	}
+	return fmt.Sprintf("connection to %s refused by us: %s address", r.Addr, r.Class)
+}
 
-// Listening returns the addresses that listeners answer on: an unspecified
-// address becomes every address of this machine's interfaces.
-func Listening(listeners ...netip.AddrPort) ([]netip.AddrPort, error) { return listeners, nil }
+// Listening returns the addresses that the given listeners answer on: those
+// themselves, and for one on the unspecified address also every address that the
+// machine's interfaces have now. Pass the result as Policy.Own.
+func Listening(listeners ...netip.AddrPort) ([]netip.AddrPort, error) {
+	own := append([]netip.AddrPort(nil), listeners...)
+	var machine []net.Addr
+	for _, l := range listeners {
+		if !l.Addr().IsUnspecified() {
+			continue
+		}
+		if machine == nil {
+			var err error
+			if machine, err = net.InterfaceAddrs(); err != nil {
+				return nil, fmt.Errorf("list this machine's addresses: %w", err)
+			}
+		}
+		for _, m := range machine {
+			prefix, ok := m.(*net.IPNet)
+			if !ok {
+				continue
+			}
+			if a, ok := netip.AddrFromSlice(prefix.IP); ok {
+				own = append(own, netip.AddrPortFrom(a.Unmap(), l.Port()))
+			}
+		}
+	}
+	return own, nil
+}
