@@ -68,6 +68,43 @@ func TestReadRecordWithoutData(t *testing.T) {
 	}
 }
 
+// Only the SOA of a zone that the end of the chain is in denies anything there.
+func TestReadChainEnd(t *testing.T) {
+	q := question{"a.test", MX}
+	for soa, more := range map[string]bool{"": true, "test.": true, "other.": false, "b.other.": false, ".": false, "her.": true} {
+		m := new(dns.Msg)
+		if err := m.Unpack(response(t, q, 0, "a.test. 60 IN CNAME b.other.")); err != nil {
+			t.Fatal(err)
+		}
+		if soa != "" {
+			m.Ns = []dns.RR{&dns.SOA{Hdr: dns.RR_Header{Name: soa, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: 60}, Ns: "ns.", Mbox: "h.", Minttl: 60}}
+		}
+		packet, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := read(packet, q, maxAliases, true); r.failure != nil || r.more != more || r.end != "b.other" {
+			t.Errorf("SOA of %q: %+v, want more %t", soa, r, more)
+		}
+	}
+}
+
+// SEC-44: a referral is no denial, even from a server that says it recurses.
+func TestReadReferral(t *testing.T) {
+	q := question{"a.test", MX}
+	m := new(dns.Msg)
+	m.SetQuestion("a.test.", uint16(MX))
+	m.Response, m.RecursionAvailable = true, true
+	m.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: "test.", Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 60}, Ns: "ns.test."}}
+	packet, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := read(packet, q, maxAliases, true); r.failure == nil || r.failure.Reason != Lame {
+		t.Errorf("%+v, want lame", r)
+	}
+}
+
 func TestReadIgnoresWhatWasNotAsked(t *testing.T) {
 	q := question{"a.test", MX}
 	r := read(response(t, q, 0,

@@ -153,8 +153,23 @@ func TestGivenUpQuestionIsAskedAnew(t *testing.T) {
 		if a := r.Lookup(ctx, "mx.secure.test", dnssec.A); a.State != dnssec.Failed || a.Failure.Reason != dnssec.Canceled {
 			t.Errorf("%s (%v), want canceled", a.State, a.Err())
 		}
+		synctest.Wait()
 		if a := r.Lookup(t.Context(), "mx.secure.test", dnssec.A); a.State != dnssec.Found {
 			t.Errorf("asked anew: %s (%v)", a.State, a.Err())
+		}
+	})
+}
+
+func TestGivenUpQuestionIsNotAskedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := dnstest.Start(t, zones()...)
+		s.SetFault("mx.secure.test", dnssec.A, dnstest.Fault{Drop: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s.Resolver(t).Lookup(ctx, "mx.secure.test", dnssec.A)
+		time.Sleep(time.Minute)
+		if n := s.Count("mx.secure.test", 0); n != 1 {
+			t.Errorf("asked %d times, though nobody waited after the first", n)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package mx_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -111,6 +112,29 @@ func hosts(r mx.Result) string {
 		parts = append(parts, fmt.Sprintf("%d %s", h.Preference, h.Name))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// answers is a resolver that knows three answers.
+type answers map[dnssec.Type]dnssec.Answer
+
+func (a answers) Lookup(_ context.Context, name string, t dnssec.Type) dnssec.Answer {
+	found := a[t]
+	found.Name, found.Canonical, found.Type = name, name, t
+	return found
+}
+
+// A domain without anything is securely so only when all three denials are.
+func TestNoRecordsIsAsSecureAsItsWeakestDenial(t *testing.T) {
+	for _, weak := range []dnssec.Type{0, dnssec.MX, dnssec.A, dnssec.AAAA} {
+		dns := answers{}
+		for _, typ := range []dnssec.Type{dnssec.MX, dnssec.A, dnssec.AAAA} {
+			dns[typ] = dnssec.Answer{State: dnssec.NoData, Secure: typ != weak}
+		}
+		got := mx.New(dns, nil).Resolve(t.Context(), "zone.test")
+		if got.State != mx.NoRecords || !got.State.Absence() || got.Secure != (weak == 0) {
+			t.Errorf("%s insecure: %s secure=%t", weak, got.State, got.Secure)
+		}
+	}
 }
 
 // SEC-44: trouble at any of the three questions is temporary, unless what was
