@@ -166,12 +166,12 @@ func (s *Stub) Lookup(ctx context.Context, name string, t Type) Answer {
 }
 
 // work answers one question for everybody who waits for it.
-func (s *Stub) work(ctx context.Context, q question) Answer {
+func (s *Stub) work(flight context.Context, q question) Answer {
 	// It may have been answered between our look at the cache and now.
 	if a, ok := s.cache.get(q, time.Now()); ok {
 		return a
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Total)
+	ctx, cancel := context.WithTimeout(flight, s.cfg.Total)
 	defer cancel()
 	select {
 	case s.slots <- struct{}{}:
@@ -181,7 +181,9 @@ func (s *Stub) work(ctx context.Context, q question) Answer {
 	}
 	a, ttl := s.follow(ctx, q)
 	a.Asked = time.Now()
-	s.cache.put(q, a, ttl, a.Asked)
+	if flight.Err() == nil { // a question that was given up has no answer to remember
+		s.cache.put(q, a, ttl, a.Asked)
+	}
 	return a
 }
 
@@ -196,9 +198,6 @@ func (s *Stub) follow(ctx context.Context, q question) (Answer, time.Duration) {
 		if r.failure != nil {
 			f := failed(q, r.failure)
 			f.Canonical = a.Canonical
-			if r.failure.Reason == Canceled {
-				return f, 0
-			}
 			return f, maxFailure
 		}
 		hops += r.hops
