@@ -19,6 +19,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/mx"
 	"github.com/sealpost/sealpost/internal/pkix"
@@ -69,8 +70,6 @@ type Deliverer struct {
 	pool    *pool
 	hellos  *memo // addresses that need a small ClientHello, for a day
 	absent  *memo // domains that were said not to exist
-	limit   time.Duration
-	perConn int
 }
 
 const (
@@ -84,6 +83,7 @@ const (
 	absenceConfirmed  = 5 * time.Minute // apart, two denials are believed (SEC-44)
 	abandonedQuitTime = 2 * time.Second // for QUIT on a session that we leave
 	memoSize          = 10_000
+	queryBudget       = 40 // questions to the resolver in one attempt (SEC-46)
 )
 
 // New returns a Deliverer. Close ends its idle connections.
@@ -130,7 +130,7 @@ func (d *Deliverer) Attempt(ctx context.Context, j mail.Job) mail.Report {
 	budget := attemptTime + time.Duration(j.Size/slowestRate)*time.Second
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	a.run(ctx)
+	a.run(dnssec.WithBudget(ctx, queryBudget))
 	a.report.Finished = time.Now()
 	return a.report
 }

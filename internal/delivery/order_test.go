@@ -224,6 +224,9 @@ func TestForbiddenAddresses(t *testing.T) {
 	})
 	inWorld(t, "@ MX 10 mx\nmx A 10.0.0.1\nmx A 192.0.2.1", func(w *world) {
 		guard(w, "10.0.0.1")
+		if got := w.attempt(job(mail.Unset, mail.Unset)); got.Outcome != mail.Deferred {
+			t.Errorf("one address forbidden, the other down: %s", shortly(got))
+		}
 		w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Valid)})
 		if s := shortly(w.attempt(job(mail.True, mail.Unset))); s != deliveredVerified {
 			t.Error(s)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/dnstest"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/smtptest"
 )
@@ -252,6 +253,28 @@ func TestMessagesPerConnection(t *testing.T) {
 		}
 		if n := len(server.Connections()); n != 3 {
 			t.Errorf("%d connections for 5 messages, want 3", n)
+		}
+	})
+}
+
+// A plaintext connection of one domain is no answer for another whose best hosts
+// include one that was not asked yet.
+func TestPlaintextIsNotSharedPastAnEqual(t *testing.T) {
+	inWorld(t, standard, func(w *world) {
+		if err := w.dns.SetZone(dnstest.Zone{Origin: "second.test", Records: "@ MX 10 mx.example.test.\n@ MX 10 good\ngood A 192.0.2.2"}); err != nil {
+			t.Fatal(err)
+		}
+		w.serve("192.0.2.1", smtptest.Behaviour{STARTTLS: smtptest.TLSNotOffered})
+		w.serve("192.0.2.2", w.certFor("good.second.test", smtptest.Valid))
+		for range 8 { // equals are shuffled
+			if s := shortly(w.attempt(job(mail.Unset, mail.Unset))); s != inPlaintext+"plaintext-not-offered" {
+				t.Fatal(s)
+			}
+			j := job(mail.Unset, mail.Unset)
+			j.NextHop = "second.test"
+			if s := shortly(w.attempt(j)); s != deliveredVerified {
+				t.Error(s)
+			}
 		}
 	})
 }
