@@ -66,8 +66,9 @@ func (q *Queue) Offer(m *store.NewMessage, done func()) {
 		}
 	}
 	if len(back) > 0 && !q.stopped {
-		q.work.Go(func() { q.putBack(back) })
+		later := back
 		back = nil
+		q.work.Go(func() { q.putBack(later) })
 	}
 	q.mu.Unlock()
 	q.nudge()

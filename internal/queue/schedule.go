@@ -97,8 +97,7 @@ func (s Schedule) wait(j mail.Job, r mail.Recipient, noMX bool, now time.Time) t
 		wait += s.spread(wait)
 	}
 	if left := s.expires(j, r).Sub(now); left >= 0 && left < wait {
-		end := left + time.Second
-		end += s.spread(end)
+		end := left + time.Second + min(s.spread(wait), lastChance)
 		wait = min(wait, max(end, lastChance))
 	}
 	return wait
