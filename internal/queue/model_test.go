@@ -57,8 +57,8 @@ func TestQueueModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		ops := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) operation {
-			return operation{kind: rapid.IntRange(0, 8).Draw(rt, "kind"), n: rapid.IntRange(1, 30).Draw(rt, "n")}
-		}), 1, 40).Draw(rt, "operations")
+			return operation{kind: rapid.IntRange(0, 8).Draw(rt, "kind"), n: rapid.IntRange(1, 20).Draw(rt, "n")}
+		}), 1, 12).Draw(rt, "operations")
 		var problem error
 		synctest.Test(t, func(t *testing.T) {
 			realYears()

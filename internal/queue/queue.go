@@ -43,7 +43,7 @@ import (
 var (
 	ErrShutdown  = errors.New("queue is shutting down")
 	ErrLeaseLost = errors.New("lease was lost")
-	errTooLong   = errors.New("attempt took too long")
+	ErrTooLong   = errors.New("attempt took too long")
 )
 
 // An Attempter makes one attempt to deliver a job. A failed attempt is a report
@@ -51,7 +51,7 @@ var (
 //
 // ctx ends when the attempt should be given up: at shutdown (context.Cause is
 // [ErrShutdown]), when the rows were leased to somebody else ([ErrLeaseLost]), or
-// after the longest time an attempt may take (context.DeadlineExceeded).
+// after the longest time an attempt may take ([ErrTooLong]: 40 minutes and a second for each KiB).
 // Whatever the cause, the Attempter then abandons what has not reached the
 // final dot and reports [mail.Abandoned] (or [mail.Deferred] after the deadline)
 // for it; once the final dot was sent it goes on waiting for the reply as long as its

@@ -82,7 +82,7 @@ func (q *Queue) start(h *hop, now time.Time) {
 	}
 	limit := attemptBase + time.Duration(t.size/attemptOctets)*time.Second
 	ctx, cancel := context.WithCancelCause(q.ctx)
-	ctx, release := context.WithTimeoutCause(ctx, limit, errTooLong)
+	ctx, release := context.WithTimeoutCause(ctx, limit, ErrTooLong)
 	t.cancel = cancel
 	q.work.Go(func() {
 		defer cancel(nil)
@@ -209,6 +209,7 @@ func (q *Queue) learn(t *task, j mail.Job, r mail.Report, began, now time.Time) 
 	} else {
 		h.limiter.Failed(began, now, q.config.Jitter())
 		h.class = suffering
+		hostResult.Session = nil // it was another message's
 		h.verdict = &verdict{result: hostResult, started: began, finished: now}
 		q.unready(h, all)
 	}
@@ -271,10 +272,8 @@ func (q *Queue) shareVerdict(tasks []*task, v *verdict) {
 			o, stop := q.refused(j, d, err, now)
 			r := mail.Report{Started: v.started, Finished: v.finished}
 			if !stop {
-				res := v.result
-				res.Session = nil // this message was in no session
 				for range j.Recipients {
-					r.Results = append(r.Results, res)
+					r.Results = append(r.Results, v.result)
 				}
 				o = Settle(j, r, q.schedule(doubted), now)
 				for _, row := range o.Rows {
