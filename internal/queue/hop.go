@@ -39,6 +39,7 @@ type hop struct {
 	limiter throttle.Limiter
 	class   class
 	leasing bool // a call of Lease is under way
+	started int  // jobs since rows were fetched last
 	frozen  int  // a person changes its rows: nothing begins
 	errors  int  // failed calls of Lease in a row
 	// verdict is the last failure that reached every message to this next hop.
@@ -110,27 +111,38 @@ func (q *Queue) place(h *hop, now time.Time) {
 
 // wants returns when h could do something next, if only time must pass for it.
 func (q *Queue) wants(h *hop, now time.Time) (at time.Time, ok bool) {
-	canLease := !h.due.IsZero() && !h.leasing && len(h.ready) == 0
-	if h.frozen > 0 || !canLease && len(h.ready) == 0 {
+	if h.frozen > 0 {
 		return time.Time{}, false
-	}
-	if canLease {
-		at = h.due
-		if q.sweepable(h, now) && at.Before(h.limiter.Until()) {
-			if q.sweeping >= maxLeasing/2 && !at.After(now) {
-				at = now.Add(dueSoon / 10)
-			}
-			return at, true
-		}
 	}
 	free := h.limiter.Next(now)
-	if free.IsZero() {
-		return time.Time{}, false
+	if len(h.ready) > 0 && !free.IsZero() {
+		at, ok = free, true
 	}
-	if free.After(at) {
-		at = free
+	if !h.mayLease() {
+		return at, ok
+	}
+	fetch := h.due
+	switch {
+	case q.sweepable(h, now) && fetch.Before(h.limiter.Until()):
+		if q.sweeping >= maxSweeping && !fetch.After(now) {
+			fetch = now.Add(dueSoon / 10)
+		}
+	case free.IsZero():
+		return at, ok
+	case free.After(fetch):
+		fetch = free
+	}
+	if !ok || fetch.Before(at) {
+		at = fetch
 	}
 	return at, true
+}
+
+// mayLease reports whether rows may be fetched as soon as they are due: when
+// nothing is at hand, and now and then also when new mail always is, or the
+// retries would never get their turn.
+func (h *hop) mayLease() bool {
+	return !h.due.IsZero() && !h.leasing && (len(h.ready) == 0 || h.started >= turnsOfNew)
 }
 
 // sweepable reports whether h's rows share the last verdict instead of trying by

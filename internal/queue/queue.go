@@ -114,7 +114,9 @@ type Config struct {
 }
 
 const (
-	maxLeasing    = 16  // calls of Lease at once
+	maxLeasing    = 16 // calls of Lease at once
+	maxSweeping   = maxLeasing / 2
+	turnsOfNew    = 10  // jobs at hand that go before rows due in the store
 	sweepRows     = 500 // rows settled by one shared verdict
 	dueSoon       = time.Second
 	idleMemory    = 10 * time.Minute // what was learned about a next hop without mail

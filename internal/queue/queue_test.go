@@ -13,6 +13,7 @@ import (
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/throttle"
 )
 
 // bubble runs f with a clock of its own that starts at a plausible time.
@@ -428,6 +429,65 @@ func TestLostLeaseEndsTheAttempt(t *testing.T) {
 		synctest.Wait()
 		if !errors.Is(cause, ErrLeaseLost) || s.eventsOf(event.Delivered) != 1 {
 			t.Errorf("cause %v, %d delivered", cause, s.eventsOf(event.Delivered))
+		}
+	})
+}
+
+// A stalled next hop may not hold the budget that everybody's new mail lives on.
+func TestStalledNextHopDoesNotHoldTheBudget(t *testing.T) {
+	for _, answer := range []mail.RecipientResult{resAbandoned, resNoAnswer} {
+		bubble(t, func(t *testing.T) {
+			s := newFakeStore()
+			q := newQueue(s, Config{}, func(ctx context.Context, j mail.Job) mail.Report {
+				wait := time.Hour
+				if answer.Outcome == mail.Deferred {
+					wait = time.Second
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(wait):
+				}
+				return reportAll(j, answer)
+			})
+			run(t, q)
+			for range 1000 {
+				submit(s, q, s.message("a@stalled.example"), nil)
+				time.Sleep(10 * time.Millisecond)
+			}
+			synctest.Wait()
+			if st := q.Stats(); st.BudgetUsed > 30*1000 {
+				t.Errorf("%v: %d messages are held in memory", answer.Outcome, st.BudgetUsed/1000)
+			}
+		})
+	}
+}
+
+// New mail that never ends does not keep an older message from its retry.
+func TestRetriesAreNotStarvedByNewMail(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := newFakeStore()
+		var first atomic.Bool
+		q := newQueue(s, Config{NextHop: throttle.Limits{Max: 5}}, func(_ context.Context, j mail.Job) mail.Report {
+			time.Sleep(time.Second)
+			if j.Recipients[0].Address.Local == "old" && first.CompareAndSwap(false, true) {
+				return reportAll(j, mail.RecipientResult{Reply: mail.Reply{Code: 450}})
+			}
+			return reportAll(j, resDelivered)
+		})
+		run(t, q)
+		old := s.message("old@busy.example")
+		submit(s, q, old, nil)
+		for range 12 {
+			submit(s, q, s.message("new@busy.example"), nil)
+		}
+		for range 12 * 60 * 5 {
+			submit(s, q, s.message("new@busy.example"), nil)
+			time.Sleep(200 * time.Millisecond)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.final[old.Rows[0].ID] != 1 {
+			t.Error("the retry due after 10 minutes was not made within 12")
 		}
 	})
 }

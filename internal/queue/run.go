@@ -243,22 +243,24 @@ func (q *Queue) pick(now time.Time) *hop {
 // turn lets h do one thing: start one job, or fetch rows. Called with mu held.
 func (q *Queue) turn(h *hop, now time.Time) {
 	free := h.limiter.Free(now)
+	due := h.mayLease() && !h.due.After(now)
 	switch {
 	case h.frozen > 0:
-	case free > 0 && len(h.ready) > 0:
-		q.start(h, now)
-	case len(h.ready) > 0 || h.leasing || h.due.IsZero() || h.due.After(now):
-	case q.sweepable(h, now):
-		if q.sweeping < maxLeasing/2 {
+	case due && q.sweepable(h, now):
+		if q.sweeping < maxSweeping {
 			q.sweeping++
 			q.lease(h, sweepRows, h.verdict, now)
 		}
-	case free > 0:
-		limit := q.config.MaxRecipients
-		if q.ready >= q.config.MaxReady {
+	case due && free > 0:
+		limit := min(q.config.MaxRecipients, 1000)
+		if len(h.ready) > 0 {
+			limit = min(limit, turnsOfNew)
+		} else if q.ready >= q.config.MaxReady {
 			limit = min(limit, free)
 		}
-		q.lease(h, min(limit, 1000), nil, now)
+		q.lease(h, limit, nil, now)
+	case free > 0 && len(h.ready) > 0:
+		q.start(h, now)
 	}
 	q.place(h, now)
 }
@@ -266,7 +268,7 @@ func (q *Queue) turn(h *hop, now time.Time) {
 // lease fetches rows of h in the background; with a verdict they share it.
 // Called with mu held.
 func (q *Queue) lease(h *hop, limit int, v *verdict, now time.Time) {
-	h.leasing = true
+	h.leasing, h.started = true, 0
 	h.due = time.Time{} // rows that come meanwhile set it again
 	q.leasing++
 	q.work.Go(func() {
@@ -309,9 +311,12 @@ func (q *Queue) leased(h *hop, res store.LeaseResult, tasks []*task, err error, 
 		h.errors = 0
 		h.wantDue(res.NextDue)
 	}
-	for _, t := range tasks {
+	rest := h.ready
+	h.ready = nil
+	for _, t := range tasks { // they waited longest
 		q.addReady(h, t)
 	}
+	h.ready = append(h.ready, rest...)
 	if q.stopped {
 		q.unready(h, all)
 		return

@@ -74,6 +74,7 @@ func (q *Queue) start(h *hop, now time.Time) {
 	h.ready[0] = nil
 	h.ready = h.ready[1:]
 	q.ready -= len(t.rows)
+	h.started++
 	h.limiter.Start(now)
 	q.inFlight++
 	q.stats.Attempts++
