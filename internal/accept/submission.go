@@ -3,7 +3,6 @@ package accept
 import (
 	"context"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/compose"
@@ -53,6 +52,8 @@ type Sender struct {
 	Authenticated bool
 	KeyID         string // of the API key or login; not secret
 	OriginIP      string // the client's address, for the log; never travels
+	// Protocol is the transmission type of RFC 3848 (ESMTPSA) by SMTP; empty by HTTP.
+	Protocol string
 }
 
 // A Submission is a message as it was handed in. Exactly one of Draft and Raw is set.
@@ -113,9 +114,10 @@ type BatchIntake interface {
 
 // A Scheduler attempts messages. The queue satisfies it.
 type Scheduler interface {
-	// Reserve asks for room to hold a content of size octets until it was attempted. When
-	// it says yes exactly one Offer or Cancel follows.
+	// Reserve asks for room to hold a content of size octets until it was
+	// attempted. When it says yes, exactly one Offer or Unreserve follows.
 	Reserve(size int64) bool
+	Unreserve(size int64)
 	// Offer hands over an accepted message with its leased rows. The scheduler
 	// calls done when it needs m.Content no more.
 	Offer(m *store.NewMessage, done func())
@@ -137,32 +139,3 @@ type Config struct {
 	Horizon time.Duration
 }
 
-// A Room accepts messages. It is safe for concurrent use.
-type Room struct {
-	cfg       Config
-	intake    store.Intake
-	domains   Domains
-	scheduler Scheduler
-	log       *slog.Logger
-}
-
-// New returns a room. A nil scheduler is allowed: rows then wait in the store.
-func New(cfg Config, intake store.Intake, domains Domains, scheduler Scheduler, log *slog.Logger) *Room {
-	return &Room{cfg: cfg, intake: intake, domains: domains, scheduler: scheduler, log: log}
-}
-
-// Accept takes a submission. When it returns nil the message is on disk. A
-// refusal is an *Error; an error of Submission.Raw is returned wrapped; there are no others.
-func (r *Room) Accept(ctx context.Context, s Submission) (Receipt, error) {
-	return Receipt{}, invalid("not implemented yet")
-}
-
-// SendingDomain returns the name of the registered domain that owns the address:
-// its domain or the nearest one above. An *Error if there is none, or if it may not send.
-func (r *Room) SendingDomain(ctx context.Context, a mail.Address) (string, error) {
-	return "", invalid("not implemented yet")
-}
-
-// CheckReversePath tells whether the sender may use the address as its
-// reverse-path, before any content is sent. The zero address is allowed.
-func (r *Room) CheckReversePath(ctx context.Context, s Sender, a mail.Address) error { return nil }
