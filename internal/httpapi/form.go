@@ -34,7 +34,7 @@ const (
 var errTooLarge = &problem{status: http.StatusRequestEntityTooLarge, message: "request size exceeds 52.4MiB limit"}
 
 // errContentTooLarge: the request could be read, but its message could not be sent.
-var errContentTooLarge = &problem{status: http.StatusRequestEntityTooLarge, message: "message size exceeds 25MiB limit"}
+var errContentTooLarge = &problem{status: http.StatusRequestEntityTooLarge, message: "message size exceeds 25 MiB limit"}
 
 // formRules are the limits for one kind of call.
 type formRules struct {
@@ -451,7 +451,7 @@ func (f *form) options() []compose.Field {
 	var opts []compose.Field
 	for _, fd := range f.fields {
 		prefix, _, _ := strings.Cut(fd.Name, ":")
-		switch prefix {
+		switch strings.ToLower(prefix) { // O:Require-TLS must not get lost
 		case "o", "h", "v", "t", "template", "recipient-variables":
 			opts = append(opts, fd)
 		}

@@ -1,15 +1,14 @@
 package httpapi
 
 import (
-	"errors"
 	"fmt"
-	"net/mail"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	sealmail "github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/mail"
 )
 
 // params are the parameters of a call that takes no message: body before query.
@@ -24,8 +23,8 @@ func (f *form) params() params {
 }
 
 // flag reads a boolean. An empty or absent one is Unset.
-func (p params) flag(name string) (sealmail.Tri, error) {
-	t, err := sealmail.ParseTri(p.Get(name))
+func (p params) flag(name string) (mail.Tri, error) {
+	t, err := mail.ParseTri(p.Get(name))
 	if err != nil {
 		return t, badRequest("'%s' parameter must be yes, no, true or false", name)
 	}
@@ -33,7 +32,7 @@ func (p params) flag(name string) (sealmail.Tri, error) {
 }
 
 // flagOf reads a boolean that has two spellings of its name.
-func (p params) flagOf(name, other string) (sealmail.Tri, error) {
+func (p params) flagOf(name, other string) (mail.Tri, error) {
 	if p.Get(name) == "" {
 		return p.flag(other)
 	}
@@ -70,66 +69,34 @@ func (p params) oneOf(name string, words ...string) (string, error) {
 // gmt formats a time as domains and credentials show it.
 func gmt(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }
 
-// zones are the zone names of RFC 2822 section 4.3. Go would read any other
-// capital letters as a zone at Greenwich.
-var zones = map[string]string{
-	"GMT": "+0000", "UT": "+0000", "UTC": "+0000", "Z": "+0000",
-	"EST": "-0500", "EDT": "-0400", "CST": "-0600", "CDT": "-0500",
-	"MST": "-0700", "MDT": "-0600", "PST": "-0800", "PDT": "-0700",
-}
-
 // maxEpoch is the last second that is taken for a date: the year 9999.
 const maxEpoch = 253402300799
 
 // parseDate reads a moment: seconds since 1970, with decimals or without, or a
-// date of RFC 2822 with a numeric zone or one of its zone names.
+// date of RFC 2822.
 func parseDate(s string) (time.Time, error) {
 	s = strings.TrimSpace(s)
-	if s == "" || len(s) > 64 {
+	var t time.Time
+	var ok bool
+	if s != "" && s[0] >= '0' && s[0] <= '9' && !strings.Contains(s, " ") {
+		t, ok = parseEpoch(s)
+	} else {
+		t, ok = accept.ParseTime(s)
+	}
+	if !ok || t.Year() < 1970 || t.Year() > 9999 {
 		return time.Time{}, fmt.Errorf("%s is not an RFC-2822 compliant date", shown(s))
 	}
-	if s[0] >= '0' && s[0] <= '9' && !strings.Contains(s, " ") {
-		t, err := parseEpoch(s)
-		if err != nil {
-			return t, fmt.Errorf("%s is not an RFC-2822 compliant date", shown(s))
-		}
-		return t, nil
-	}
-	t, err := mail.ParseDate(numericZone(s))
-	if err != nil || t.Year() < 1970 || t.Year() > 9999 {
-		return time.Time{}, fmt.Errorf("%s is not an RFC-2822 compliant date", shown(s))
-	}
-	return t.UTC(), nil
-}
-
-// numericZone replaces a zone name at the end of a date. One that is not known
-// is replaced by nothing, so that the date is not read.
-func numericZone(s string) string {
-	i := strings.LastIndexByte(s, ' ')
-	zone := s[i+1:]
-	if zone == "" || zone[0] == '+' || zone[0] == '-' || zone[0] == '(' || strings.HasSuffix(zone, ")") {
-		return s
-	}
-	return s[:i+1] + zones[strings.ToUpper(zone)]
+	return t, nil
 }
 
 // parseEpoch reads seconds and decimals without going through a float, which
-// would lose microseconds.
-func parseEpoch(s string) (time.Time, error) {
+// would lose microseconds: clients ask for events since the one they saw last.
+func parseEpoch(s string) (time.Time, bool) {
 	whole, decimals, _ := strings.Cut(s, ".")
 	seconds, err := strconv.ParseUint(whole, 10, 63)
-	if err != nil || seconds > maxEpoch {
-		return time.Time{}, errors.New("not a number of seconds")
+	if err != nil || seconds > maxEpoch || len(decimals) > 32 || strings.Trim(decimals, "0123456789") != "" {
+		return time.Time{}, false
 	}
-	for _, c := range decimals {
-		if c < '0' || c > '9' {
-			return time.Time{}, errors.New("not a number of seconds")
-		}
-	}
-	nanos := (decimals + "000000000")[:9]
-	n, err := strconv.ParseInt(nanos, 10, 64)
-	if err != nil {
-		return time.Time{}, errors.New("not a number of seconds")
-	}
-	return time.Unix(int64(seconds), n).UTC(), nil
+	nanos, err := strconv.ParseInt((decimals + "000000000")[:9], 10, 64)
+	return time.Unix(int64(seconds), nanos).UTC(), err == nil
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/event"
-	sealmail "github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -25,7 +25,7 @@ var errNoMessage = notFound("Message not found")
 
 // findStored finds the message that the path names, and opens its content.
 func (a *API) findStored(r *request) (store.Message, io.ReadCloser, error) {
-	id, err := sealmail.ParseID(r.PathValue("key"))
+	id, err := mail.ParseID(r.PathValue("key"))
 	if err != nil {
 		return store.Message{}, nil, errNoMessage
 	}
