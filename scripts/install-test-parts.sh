@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the real programs that the interoperability tests talk to: Postfix, Exim and openssl.
+# Fetches what the tests need besides Go: a C compiler for the race detector, and the real programs that the
+# interoperability tests talk to, Postfix, Exim and openssl. Today it knows Debian and its relatives.
 #
 # No package that is there already is upgraded or removed, no mail system of this machine is
 # replaced, and nothing is started as a service. Where something cannot be had this script says so in one line
@@ -104,6 +105,9 @@ find_exim() {
 
 if ! have openssl || [ ! -e /etc/ssl/certs/ca-certificates.crt ]; then
 	can_install && apt_install openssl ca-certificates
+fi
+if ! have gcc && ! have cc; then
+	can_install && apt_install gcc libc6-dev
 fi
 have openssl || say "no openssl: install the Debian package openssl"
 

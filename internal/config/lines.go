@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -13,6 +14,7 @@ func lines(data []byte) map[string]int {
 	var p unstable.Parser
 	p.Reset(data)
 	table := ""
+	line, counted := 1, 0
 	for p.NextExpression() {
 		e := p.Expression()
 		switch e.Kind {
@@ -24,12 +26,14 @@ func lines(data []byte) map[string]int {
 		if e.Kind == unstable.KeyValue {
 			name = table
 		}
-		line := 0
+		first := true
 		for key := e.Key(); key.Next(); {
 			node := key.Node()
 			name = join(name, string(node.Data))
-			if line == 0 {
-				line = p.Shape(node.Raw).Start.Line
+			if first { // expressions come in order, so one pass counts all lines
+				start := int(node.Raw.Offset)
+				line += bytes.Count(data[counted:start], []byte("\n"))
+				counted, first = start, false
 			}
 		}
 		if e.Kind != unstable.KeyValue {

@@ -89,7 +89,7 @@ func findExim() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("Exim is not installed: install the Debian package exim4-daemon-light, " +
+	return "", errors.New("no Exim on this machine: install the Debian package exim4-daemon-light, " +
 		"or run make test, which unpacks it beside another MTA and sets " + EximVariable)
 }
 

@@ -25,11 +25,11 @@ func (postfix) name() string { return "postfix" }
 
 func (postfix) prepare(dir string, o Options) (command, []string, error) {
 	if os.Getuid() != 0 {
-		return command{}, nil, errors.New("Postfix can only be started by root: run the tests as root, for example in a container")
+		return command{}, nil, errors.New("only root can start Postfix: run the tests as root, for example in a container")
 	}
 	postconf, err := find("postconf")
 	if err != nil {
-		return command{}, nil, errors.New("Postfix is not installed: install the Debian package postfix, or run make test, which tries to")
+		return command{}, nil, errors.New("no Postfix on this machine: install the Debian package postfix, or run make test, which tries to")
 	}
 	folder, err := exec.Command(postconf, "-d", "-h", "daemon_directory").Output()
 	if err != nil {
