@@ -126,7 +126,7 @@ func playModel(seed uint64, ops []operation) error {
 
 func (m *model) boot() {
 	m.process = &mortal{fakeStore: m.store}
-	m.queue = New(Roles{Queue: m.process, Domains: m.store, Contents: m.store}, attempterFunc(m.attempt), Config{MaxRecipients: 2, Budget: 20000, MaxConnections: 12}, newQueue(m.store, Config{}, nil).log)
+	m.queue = New(Roles{Queue: m.process, Domains: m.store, Contents: m.store}, attempterFunc(m.attempt), Config{MaxRecipients: 2, Budget: 20000, MaxConnections: 12, Resync: time.Hour, Renew: time.Hour}, newQueue(m.store, Config{}, nil).log)
 	m.ended = make(chan error, 1)
 	q, ended := m.queue, m.ended
 	go func() { ended <- q.Run(context.Background()) }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -339,6 +340,9 @@ func (q *Queue) finish(t *task, r mail.Report, o store.Outcome, lost []mail.ID, 
 	delete(q.tasks, t)
 	q.stats.Lost += int64(len(lost))
 	for i, row := range o.Rows {
+		if slices.Contains(lost, row.Row) {
+			continue // its outcome is somebody else's
+		}
 		q.stats.count(row, i < len(r.Results) && r.Results[i].Outcome == mail.Abandoned)
 	}
 	if q.stopped {

@@ -101,18 +101,20 @@ func (l *Limiter) Free(now time.Time) int {
 // zero if only the end of an attempt can do that, and now if Free is above zero
 // already.
 func (l *Limiter) Next(now time.Time) time.Time {
-	switch {
-	case now.Before(l.until):
-		return l.until
-	case l.Window() <= l.inFlight:
+	if l.Window() <= l.inFlight {
 		return time.Time{}
-	case l.limits.Rate > 0:
+	}
+	at := now
+	if l.limits.Rate > 0 {
 		l.fill(now)
 		if l.tokens < 1 {
-			return now.Add(time.Duration(math.Ceil((1 - l.tokens) / l.limits.Rate * float64(time.Second))))
+			at = now.Add(time.Duration(math.Ceil((1 - l.tokens) / l.limits.Rate * float64(time.Second))))
 		}
 	}
-	return now
+	if at.Before(l.until) {
+		return l.until
+	}
+	return at
 }
 
 // Start notes that an attempt begins. The caller asked Free before.
