@@ -215,7 +215,7 @@ func (j *job) prefix(id mail.ID, digest *signing.Digest) (string, error) {
 		return "", err
 	}
 	if signer != nil {
-		field, err := digest.Sign(signer, j.now)
+		field, err := signer.Sign(digest, j.now)
 		if err != nil {
 			return "", fmt.Errorf("sign for %s: %w", j.domain.Name, err)
 		}

@@ -38,7 +38,7 @@ func (s *signers) of(d store.Domain) (*signing.Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing key of %s: %w", d.Name, err)
 	}
-	signer, err := signing.NewSigner(d.Name, d.DKIM.Selector, key)
+	signer, err := signing.NewSigner(d.Name, d.DKIM.Selector, key, 0)
 	if err != nil {
 		return nil, fmt.Errorf("signer of %s: %w", d.Name, err)
 	}

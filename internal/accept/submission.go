@@ -138,4 +138,3 @@ type Config struct {
 	// Horizon is how far ahead a message may be scheduled; 0: 3 days.
 	Horizon time.Duration
 }
-

@@ -13,7 +13,6 @@ type collector struct {
 
 	message *part // the message in the message that we are in, itself an attachment
 	sink    io.WriteCloser
-	size    *int64 // of the attachment in sink; nil for a text
 }
 
 var _ visitor = (*collector)(nil)
@@ -54,8 +53,7 @@ func (c *collector) beginAttachment(p *part) error {
 		}
 	}
 	c.attachments = append(c.attachments, a)
-	c.size = &c.attachments[len(c.attachments)-1].Size
-	c.sink = newDecoder(p.encoding, &counter{w, c.size})
+	c.sink = newDecoder(p.encoding, &counter{w, &c.attachments[len(c.attachments)-1].Size})
 	return nil
 }
 
