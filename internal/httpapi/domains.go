@@ -30,7 +30,6 @@ type domainJSON struct {
 	WebPrefix        string        `json:"web_prefix"`
 	WebScheme        string        `json:"web_scheme"`
 	Wildcard         bool          `json:"wildcard"`
-	DKIMHost         string        `json:"dkim_host,omitempty"`
 }
 
 type disabledJSON struct {
