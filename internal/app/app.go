@@ -178,7 +178,6 @@ func (a *app) buildDoors() error {
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
-		MaxSize:         a.cfg.Accept.MessageSize,
 	}, a.store, a.store, a.queue, a.log)
 	verifier, err := credential.NewVerifier(a.store)
 	if err != nil {
@@ -190,7 +189,7 @@ func (a *app) buildDoors() error {
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
-		Passwords: passwords{}, Resolver: txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		Resolver: txtResolver{a.resolver}, Prober: prober{a.deliverer},
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {
@@ -247,13 +246,6 @@ type prober struct{ d *delivery.Deliverer }
 
 func (p prober) Probe(ctx context.Context, domain string) (any, error) {
 	return p.d.Check(ctx, domain), nil
-}
-
-// passwords hashes the passwords of new logins.
-type passwords struct{}
-
-func (passwords) Hash(_ context.Context, password string) (string, error) {
-	return credential.Hash(password)
 }
 
 // txtResolver reads the records of sending domains.
