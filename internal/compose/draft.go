@@ -176,9 +176,9 @@ func (d Draft) body() (*entity, error) {
 	if len(texts)+len(inline)+len(files) == 0 {
 		texts = append(texts, textEntity("text/plain", ""))
 	}
-	root := multipart("alternative", texts)
-	root = multipart("related", join(root, inline))
-	return multipart("mixed", join(root, files)), nil
+	root := multipartOf("alternative", texts)
+	root = multipartOf("related", join(root, inline))
+	return multipartOf("mixed", join(root, files)), nil
 }
 
 func join(first *entity, others []*entity) []*entity {
