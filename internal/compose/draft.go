@@ -41,7 +41,7 @@ type Draft struct {
 
 	MessageID string    // without angle brackets, as ParseMessageID returns it
 	Date      time.Time // the zone is kept
-	Variables string    // JSON for X-Mailgun-Variables; empty: no field
+	Variables string    // JSON on one line for X-Mailgun-Variables; empty: no field
 	Tags      []string  // one X-Mailgun-Tag field each
 	Sid       string    // X-Mailgun-Sid; empty: no field
 }
