@@ -199,7 +199,8 @@ func (a *app) buildDoors() error {
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
-		Resolver: txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		HashPassword: credential.Hash,
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {
