@@ -41,10 +41,22 @@ import (
 type Options struct {
 	Version string
 	Log     io.Writer // where the log goes; nil is standard error
-	// Ready is called once everything listens, with the address of the HTTP API.
-	Ready func(api net.Addr)
+	// Ready is called once everything listens, with the addresses that it listens on.
+	Ready func(Addresses)
+	// HandshakeTimeout is the limit for a TLS handshake with an MX host; 0 is the
+	// real one, 30 s. It is for tests and the lab, where receivers stall on purpose.
+	HandshakeTimeout time.Duration
 
 	lab *lab.Lab
+}
+
+// Addresses are where a running server listens. They differ from the configuration
+// where that leaves the port to the system. What is not configured is nil.
+type Addresses struct {
+	API           net.Addr // the HTTP API; never nil
+	Admin         net.Addr // health and metrics
+	Submission    net.Addr // SMTP with STARTTLS
+	SubmissionTLS net.Addr // SMTP with implicit TLS
 }
 
 // A StartError is a problem that a person must solve before the server can run: a
@@ -141,10 +153,8 @@ func newResolver(cfg config.Config, l *lab.Lab) (dnssec.Resolver, error) {
 
 func (a *app) buildDelivery(roots *x509.CertPool) {
 	dial := newDialer(a.cfg.Delivery, a.guard)
-	var timeouts smtpclient.Timeouts
 	if l := a.opts.lab; l != nil {
 		dial, roots = l.Dial(dial), l.Roots(roots)
-		timeouts.Handshake = lab.HandshakeTime
 	}
 	a.deliverer = delivery.New(delivery.Config{
 		HostName: a.cfg.Server.Hostname,
@@ -154,7 +164,7 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
 		Logger:   a.log,
-		Timeouts: timeouts,
+		Timeouts: smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
 	})
 	a.queue = queue.New(
 		queue.Roles{Queue: a.store, Domains: a.store, Contents: a.store},
@@ -189,7 +199,8 @@ func (a *app) buildDoors() error {
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
-		Resolver: txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		HashPassword: credential.Hash,
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {

@@ -44,7 +44,7 @@ func RunLab(ctx context.Context, o LabOptions) error {
 		return &StartError{err}
 	}
 	defer l.Close()
-	opts := Options{Version: o.Version, Log: o.Log, lab: l}
+	opts := Options{Version: o.Version, Log: o.Log, HandshakeTimeout: lab.HandshakeTime, lab: l}
 	a, err := build(ctx, cfg, opts)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func RunLab(ctx context.Context, o LabOptions) error {
 	if err != nil {
 		return errors.Join(err, a.store.Close())
 	}
-	a.opts.Ready = func(api net.Addr) { welcome(o.Stdout, api.String(), key, l) }
+	a.opts.Ready = func(at Addresses) { welcome(o.Stdout, at.API.String(), key, l) }
 	return a.run(ctx, ls)
 }
 
