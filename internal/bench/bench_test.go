@@ -52,7 +52,7 @@ func serve(path string) error {
 	if err != nil {
 		return err
 	}
-	return app.Run(ctx, cfg, app.Options{Ready: func(net.Addr) { fmt.Println("ready") }})
+	return app.Run(ctx, cfg, app.Options{Ready: func(app.Addresses) { fmt.Println("ready") }})
 }
 
 // BenchmarkRelay sends 10 KB messages through the whole server over SMTP, from 50

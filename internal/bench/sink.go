@@ -25,7 +25,7 @@ type Sink struct {
 	connections atomic.Int64
 	handshakes  atomic.Int64
 
-	target    atomic.Int64 // of received; then reached is closed
+	target atomic.Int64 // of received; then reached is closed
 
 	mu        sync.Mutex
 	reached   chan struct{}
