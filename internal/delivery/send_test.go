@@ -130,6 +130,28 @@ func TestIncapableServer(t *testing.T) {
 	}
 }
 
+// SEC-18: an address that needs SMTPUTF8 does not take others down with it.
+func TestUTF8RecipientAmongOthers(t *testing.T) {
+	inWorld(t, standard, func(w *world) {
+		server := w.serve("192.0.2.1", smtptest.Behaviour{Extensions: []string{"PIPELINING"}})
+		r := w.d.Attempt(w.t.Context(), job(mail.Unset, mail.Unset, "b", "jürgen"))
+		synctest.Wait()
+		if r.Results[0].Outcome != mail.Delivered || r.Results[1].Outcome != mail.Bounced || r.Results[1].Reply.Enhanced != "5.6.7" {
+			t.Errorf("%s and %s", shortly(r.Results[0]), shortly(r.Results[1]))
+		}
+		alone := w.attempt(job(mail.Unset, mail.Unset, "jürgen"))
+		if alone.Outcome != mail.Bounced || len(server.Accepted()) != 1 || len(server.Connections()) != 1 {
+			t.Errorf("alone: %s, %d accepted, %d connections", shortly(alone), len(server.Accepted()), len(server.Connections()))
+		}
+	})
+	inWorld(t, standard, func(w *world) {
+		server := w.serve("192.0.2.1", smtptest.Behaviour{})
+		if got := w.attempt(job(mail.Unset, mail.Unset, "jürgen")); got.Outcome != mail.Delivered || !strings.Contains(server.Accepted()[0].Params, "SMTPUTF8") {
+			t.Errorf("%s", shortly(got))
+		}
+	})
+}
+
 // A stored message that cannot be read is nobody's fault but ours.
 func TestUnreadableContent(t *testing.T) {
 	inWorld(t, standard, func(w *world) {
