@@ -1,0 +1,67 @@
+package realmta
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// file is a file, or a folder when text is empty.
+type file struct {
+	path  string
+	mode  os.FileMode
+	owner *account // nil: the user of the test
+	text  string
+}
+
+// tree is written in its order, so folders come before what is in them.
+type tree []file
+
+func (t tree) write() error {
+	for _, f := range t {
+		var err error
+		if f.text == "" {
+			err = os.Mkdir(f.path, f.mode)
+		} else {
+			err = os.WriteFile(f.path, []byte(f.text), f.mode)
+		}
+		if err != nil {
+			return err
+		}
+		// The umask of the test must not decide what the MTA may read.
+		if err := os.Chmod(f.path, f.mode); err != nil {
+			return err
+		}
+		if f.owner == nil {
+			continue
+		}
+		if err := os.Chown(f.path, f.owner.uid, f.owner.gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find looks for a program, also where only root's path leads.
+func find(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path, nil
+	}
+	for _, folder := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+// host returns the address of host:port.
+func host(addr string) string {
+	h, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return h
+}

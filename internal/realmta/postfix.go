@@ -1,0 +1,161 @@
+package realmta
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// StartPostfix runs a Postfix and returns when it greets. The test must run as
+// root: Postfix refuses everybody else.
+func StartPostfix(t testing.TB, o Options) *Server {
+	t.Helper()
+	return start(t, postfix{}, o)
+}
+
+type postfix struct{}
+
+func (postfix) name() string { return "postfix" }
+
+func (postfix) prepare(dir string, o Options) (command, []string, error) {
+	if os.Getuid() != 0 {
+		return command{}, nil, errors.New("only root can start Postfix: run the tests as root, for example in a container")
+	}
+	postconf, err := find("postconf")
+	if err != nil {
+		return command{}, nil, errors.New("no Postfix on this machine: install the Debian package postfix, or run make test, which tries to")
+	}
+	folder, err := exec.Command(postconf, "-d", "-h", "daemon_directory").Output()
+	if err != nil {
+		return command{}, nil, fmt.Errorf("ask postconf for daemon_directory: %w", err)
+	}
+	master := filepath.Join(strings.TrimSpace(string(folder)), "master")
+	owner, err := lookupUser("postfix")
+	if err != nil {
+		return command{}, nil, err
+	}
+	mailbox, err := lookupUser("nobody") // Postfix does not deliver as itself
+	if err != nil {
+		return command{}, nil, err
+	}
+
+	config := filepath.Join(dir, "config")
+	log := filepath.Join(dir, "maillog")
+	files := tree{
+		{path: config, mode: 0o755},
+		{path: filepath.Join(config, "main.cf"), mode: 0o644, text: postfixMain(dir, log, mailbox, o)},
+		{path: filepath.Join(config, "master.cf"), mode: 0o644, text: postfixMaster(o)},
+		{path: filepath.Join(config, "tls.pem"), mode: 0o600, text: string(o.Key) + "\n" + string(o.Certificate)},
+		{path: filepath.Join(dir, "data"), mode: 0o700, owner: &owner},
+		{path: filepath.Join(dir, "mail"), mode: 0o700, owner: &mailbox},
+		{path: filepath.Join(dir, "queue"), mode: 0o755},
+		{path: filepath.Join(dir, "queue", "pid"), mode: 0o755},
+	}
+	for _, name := range []string{
+		"active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
+		"maildrop", "private", "public", "saved", "trace",
+	} {
+		files = append(files, file{path: filepath.Join(dir, "queue", name), mode: 0o700, owner: &owner})
+	}
+	if err := files.write(); err != nil {
+		return command{}, nil, err
+	}
+	// -d: stay in the foreground, and keep running when there is nothing to do.
+	return command{args: []string{master, "-c", config, "-d"}, env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, []string{log}, nil
+}
+
+// postfixMain is main.cf: final destination for the domains, and nothing else.
+func postfixMain(dir, log string, mailbox account, o Options) string {
+	level := "none"
+	switch {
+	case len(o.Certificate) > 0 && o.RequireTLS:
+		level = "encrypt"
+	case len(o.Certificate) > 0:
+		level = "may"
+	}
+	lines := []string{
+		"compatibility_level = 3.6",
+		"myhostname = " + o.Hostname,
+		"smtpd_banner = $myhostname ESMTP $mail_name",
+		"queue_directory = " + filepath.Join(dir, "queue"),
+		"data_directory = " + filepath.Join(dir, "data"),
+		"maillog_file = " + log,
+		"maillog_file_prefixes = " + dir,
+		"inet_interfaces = " + host(o.Listen),
+		"inet_protocols = ipv4",
+
+		"mydestination =",
+		"mynetworks =",
+		"alias_maps =",
+		"alias_database =",
+		"virtual_mailbox_domains = " + strings.Join(o.Domains, ", "),
+		"virtual_mailbox_maps = static:mail/",
+		"virtual_mailbox_base = " + dir,
+		"virtual_mailbox_limit = 0",
+		"mailbox_size_limit = 0",
+		fmt.Sprintf("virtual_uid_maps = static:%d", mailbox.uid),
+		fmt.Sprintf("virtual_gid_maps = static:%d", mailbox.gid),
+		"default_transport = error:this server relays nothing",
+		"smtpd_relay_restrictions = reject_unauth_destination",
+		"smtpd_recipient_restrictions =",
+
+		"smtpd_peername_lookup = no",
+		"disable_dns_lookups = yes",
+		"message_size_limit = 52428800",
+		"smtpd_client_connection_count_limit = 0",
+
+		"smtpd_tls_security_level = " + level,
+		"smtpd_tls_received_header = yes",
+		"smtpd_tls_loglevel = 1",
+	}
+	if level != "none" {
+		lines = append(lines, "smtpd_tls_chain_files = "+filepath.Join(dir, "config", "tls.pem"))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// postfixMaster is master.cf: the services that receiving and storing needs, none
+// of them in a chroot.
+func postfixMaster(o Options) string {
+	return o.Listen + ` inet n - n - - smtpd
+cleanup    unix n - n - 0 cleanup
+qmgr       unix n - n 300 1 qmgr
+tlsmgr     unix - - n 1000? 1 tlsmgr
+rewrite    unix - - n - - trivial-rewrite
+bounce     unix - - n - 0 bounce
+defer      unix - - n - 0 bounce
+trace      unix - - n - 0 bounce
+proxymap   unix - - n - - proxymap
+showq      unix n - n - - showq
+error      unix - - n - - error
+retry      unix - - n - - error
+virtual    unix - n n - - virtual
+anvil      unix - - n - 1 anvil
+postlog    unix-dgram n - n - 1 postlogd
+`
+}
+
+// account is a user of this machine.
+type account struct{ uid, gid int }
+
+func lookupUser(name string) (account, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return account{}, fmt.Errorf("look up the user %s, which make test creates: %w", name, err)
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return account{}, fmt.Errorf("user id of %s: %w", name, err)
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return account{}, fmt.Errorf("group id of %s: %w", name, err)
+	}
+	return account{uid, gid}, nil
+}
