@@ -96,6 +96,9 @@ func (c *Client) Hello(ctx context.Context) error {
 			c.refused = true
 			return err
 		}
+		if err := c.quiet(); err != nil { // SEC-33: an EHLO reply to no EHLO
+			return c.fail(StageGreeting, err)
+		}
 	}
 	c.caps, c.ready = Capabilities{}, false
 	reply, err := c.command(StageHello, "EHLO "+c.cfg.Name, c.cfg.Timeouts.Hello, func(n int, line []byte) {
@@ -246,6 +249,9 @@ func (c *Client) leave() bool {
 
 // command writes one line and reads the reply to it.
 func (c *Client) command(stage Stage, line string, limit time.Duration, each func(int, []byte)) (mail.Reply, error) {
+	if c.r.Buffered() > 0 {
+		return mail.Reply{}, c.fail(stage, c.unasked())
+	}
 	w := blockWriter{c}
 	if _, err := w.Write(append([]byte(line), "\r\n"...)); err != nil {
 		return mail.Reply{}, c.fail(stage, err)

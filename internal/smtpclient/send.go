@@ -193,6 +193,9 @@ func (t *transfer) writeRcpt(a mail.Address) {
 }
 
 func (t *transfer) flush(stage Stage) error {
+	if !t.pipelined && t.c.r.Buffered() > 0 && !t.final {
+		return t.fail(stage, t.c.unasked()) // no reply is due now
+	}
 	if err := t.w.Flush(); err != nil {
 		return t.writeFailed(stage, err)
 	}

@@ -115,6 +115,11 @@ func Wait(d time.Duration) Step {
 	return func(*player) error { wait(d); return nil }
 }
 
+// Do calls f, so that a test can wait for the script to come by.
+func Do(f func()) Step {
+	return func(*player) error { f(); return nil }
+}
+
 // Drip writes octets one by one, with every before each. The script ends in
 // peace if the client goes away.
 func Drip(octets string, every time.Duration) Step {

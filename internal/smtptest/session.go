@@ -30,6 +30,8 @@ type session struct {
 	tls    bool
 	counts map[string]int
 
+	before func(code int) // told the code of a reply before it leaves
+
 	mail    bool
 	from    string
 	params  string
@@ -98,6 +100,10 @@ func (x *session) answer(c Command, reply string) (code int, err error) {
 	if a.Raw != "" {
 		out = a.Raw
 	}
+	code, _ = strconv.Atoi(out[:min(3, len(out))])
+	if x.before != nil && a.Flood == "" && !a.Silent {
+		x.before(code)
+	}
 	switch {
 	case a.Flood != "":
 		return 0, x.flood(a.Flood)
@@ -122,7 +128,6 @@ func (x *session) answer(c Command, reply string) (code int, err error) {
 		x.absorb()
 		return 0, errOver
 	}
-	code, _ = strconv.Atoi(out[:min(3, len(out))])
 	return code, err
 }
 
@@ -336,14 +341,14 @@ func (x *session) message(verb string, content []byte) error {
 		From: x.from, Params: x.params, Recipients: x.rcpts, Content: content,
 		Chunked: x.chunked, TLS: x.tls, Conn: x.rec.N,
 	}
-	var i int
+	i := len(x.rec.Messages) // only this goroutine appends
 	c := x.command(verb, "")
-	x.s.note(func() {
-		i = len(x.rec.Messages)
-		x.rec.Messages = append(x.rec.Messages, m)
-	})
-	code, err := x.answer(c, reply)
-	x.s.note(func() { x.rec.Messages[i].Accepted = code/100 == 2 && len(m.Recipients) > 0 })
+	x.s.note(func() { x.rec.Messages = append(x.rec.Messages, m) })
+	x.before = func(code int) {
+		x.s.note(func() { x.rec.Messages[i].Accepted = code/100 == 2 && len(m.Recipients) > 0 })
+	}
+	_, err := x.answer(c, reply)
+	x.before = nil
 	x.clear()
 	return err
 }

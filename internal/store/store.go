@@ -49,6 +49,7 @@ type Store interface {
 	Domains
 	Keys
 	Credentials
+	Peers
 	io.Closer
 }
 

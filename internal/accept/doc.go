@@ -1,0 +1,19 @@
+// Package accept takes responsibility for messages.
+//
+// Mail is handed to a relay by submission (RFC 6409): a sender the server knows
+// gives it a message and a list of recipients, and from the moment the server
+// says yes the message is the server's to deliver or to report. Ours comes in by two doors, an
+// HTTP API and SMTP. Both end here, so that what may be sent, by whom, as whom and how large,
+// is decided once and alike.
+//
+// [Room.Accept] checks a [Submission], writes the message as it will travel, signs
+// it, works out envelope, queue rows and events, and has the store commit them
+// together. It returns success only after the store did. Then it hands the
+// message to the scheduler, so that the usual message is attempted without
+// being read back. Contents pass through a spool, in memory while small and in an
+// unlinked file beyond, never as a whole in memory.
+//
+// A refusal is an *[Error], which both doors can render. The package does not
+// authenticate anybody and knows neither SMTP nor HTTP; how a message is
+// written and checked is compose's work, the signature signing's.
+package accept

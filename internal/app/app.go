@@ -1,0 +1,300 @@
+// Package app is the composition root: the only place that knows which room is
+// implemented by what. It builds the rooms from a validated configuration, starts
+// them in the order in which a message walks through them, and drains them in the
+// same order, from the door inwards.
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/config"
+	"github.com/sealpost/sealpost/internal/credential"
+	"github.com/sealpost/sealpost/internal/delivery"
+	"github.com/sealpost/sealpost/internal/dnssec"
+	"github.com/sealpost/sealpost/internal/httpapi"
+	"github.com/sealpost/sealpost/internal/lab"
+	"github.com/sealpost/sealpost/internal/mx"
+	"github.com/sealpost/sealpost/internal/netguard"
+	"github.com/sealpost/sealpost/internal/peers"
+	"github.com/sealpost/sealpost/internal/pkix"
+	"github.com/sealpost/sealpost/internal/queue"
+	"github.com/sealpost/sealpost/internal/smtpclient"
+	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/store/sqlite"
+	"github.com/sealpost/sealpost/internal/submission"
+	"github.com/sealpost/sealpost/internal/throttle"
+)
+
+// Options are what a command adds to the configuration.
+type Options struct {
+	Version string
+	Log     io.Writer // where the log goes; nil is standard error
+	// Ready is called once everything listens, with the address of the HTTP API.
+	Ready func(api net.Addr)
+
+	lab *lab.Lab
+}
+
+// A StartError is a problem that a person must solve before the server can run: a
+// taken port, a folder that cannot be written, data of a newer version.
+type StartError struct{ Err error }
+
+// Error returns the problem in one line.
+func (e *StartError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// ExitCode is 2: configuration or environment.
+func (e *StartError) ExitCode() int { return 2 }
+
+// An app is the built rooms.
+type app struct {
+	cfg  config.Config
+	opts Options
+	log  *slog.Logger
+
+	store      *sqlite.Store
+	resolver   dnssec.Resolver
+	peers      *peers.Memory
+	deliverer  *delivery.Deliverer
+	queue      *queue.Queue
+	accept     *accept.Room
+	api        *httpapi.API
+	submission *submission.Server      // nil if no listener is configured
+	apiCert    *submission.Certificate // nil if the API is plain HTTP
+	guard      *guard
+}
+
+// SocketPath returns where the running server of a data folder listens for the
+// commands of its operator.
+func SocketPath(dataDir string) string { return filepath.Join(dataDir, "sealpost.sock") }
+
+// build makes the rooms. On error nothing is left open.
+func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err error) {
+	a := &app{cfg: cfg, opts: opts, log: newLogger(cfg.Log, opts.Log), guard: &guard{}}
+	var closers []func()
+	defer func() {
+		if err != nil {
+			for _, c := range closers {
+				c()
+			}
+		}
+	}()
+	roots, err := pkix.LoadRoots(cfg.Delivery.CAFile)
+	if err != nil {
+		return nil, &StartError{err}
+	}
+	if err := a.openStore(ctx); err != nil {
+		return nil, err
+	}
+	closers = append(closers, func() { _ = a.store.Close() })
+	if a.resolver, err = newResolver(cfg, opts.lab); err != nil {
+		return nil, &StartError{err}
+	}
+	if a.peers, err = peers.Load(ctx, a.store, a.log); err != nil {
+		return nil, err
+	}
+	a.buildDelivery(roots)
+	if err := a.buildDoors(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *app) openStore(ctx context.Context) error {
+	s, err := sqlite.Open(ctx, sqlite.Options{Dir: a.cfg.Server.DataDir, Logger: a.log})
+	if err != nil {
+		return &StartError{fmt.Errorf("open the data folder %s: %w", a.cfg.Server.DataDir, err)}
+	}
+	a.store = s
+	return nil
+}
+
+// newResolver returns the resolver, in the lab with the lab's names in front.
+func newResolver(cfg config.Config, l *lab.Lab) (dnssec.Resolver, error) {
+	var servers []string
+	if cfg.Delivery.Resolver != "" {
+		servers = []string{cfg.Delivery.Resolver}
+	}
+	stub, err := dnssec.New(dnssec.Config{Servers: servers})
+	if err != nil {
+		return nil, fmt.Errorf("set up the resolver: %w", err)
+	}
+	if l != nil {
+		return l.Resolver(stub)
+	}
+	return stub, nil
+}
+
+func (a *app) buildDelivery(roots *x509.CertPool) {
+	dial := newDialer(a.cfg.Delivery, a.guard)
+	var timeouts smtpclient.Timeouts
+	if l := a.opts.lab; l != nil {
+		dial, roots = l.Dial(dial), l.Roots(roots)
+		timeouts.Handshake = lab.HandshakeTime
+	}
+	a.deliverer = delivery.New(delivery.Config{
+		HostName: a.cfg.Server.Hostname,
+		Port:     a.cfg.Delivery.Port,
+		Dial:     dial,
+		Router:   mx.New(a.resolver, nil),
+		Verifier: pkix.New(roots),
+		Peers:    a.peers,
+		Logger:   a.log,
+		Timeouts: timeouts,
+	})
+	a.queue = queue.New(
+		queue.Roles{Queue: a.store, Domains: a.store, Contents: a.store},
+		a.deliverer,
+		queue.Config{
+			Schedule:       queue.Schedule{Waits: a.cfg.Delivery.Retry, Lifetime: a.cfg.Delivery.Lifetime},
+			MaxConnections: a.cfg.Delivery.MaxConnections,
+			NextHop:        throttle.Limits{Max: a.cfg.Delivery.MaxConnectionsPerNextHop},
+		},
+		a.log,
+	)
+}
+
+func (a *app) buildDoors() error {
+	spool := filepath.Join(a.cfg.Server.DataDir, "tmp")
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return &StartError{fmt.Errorf("create the spool folder: %w", err)}
+	}
+	a.accept = accept.New(accept.Config{
+		Hostname:        a.cfg.Server.Hostname,
+		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
+		SpoolDir:        spool,
+		Lifetime:        a.cfg.Delivery.Lifetime,
+		MaxSize:         a.cfg.Accept.MessageSize,
+	}, a.store, a.store, a.queue, a.log)
+	verifier, err := credential.NewVerifier(a.store)
+	if err != nil {
+		return fmt.Errorf("set up logins: %w", err)
+	}
+	a.api = httpapi.New(httpapi.Config{
+		PublicURL: a.cfg.HTTP.PublicURL, Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, SpoolDir: spool,
+	}, httpapi.Deps{
+		Acceptor: a.accept,
+		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
+		Queue: a.queue, NextHops: a.store, Explain: a.explain,
+		Passwords: passwords{}, Resolver: txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		Log: a.log,
+	})
+	if a.cfg.HTTP.TLS == config.TLSFiles {
+		if a.apiCert, err = submission.LoadCertificate(a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile, a.log); err != nil {
+			return &StartError{fmt.Errorf("http.cert_file: %w", err)}
+		}
+	}
+	sub := a.cfg.Submission
+	if sub.Listen == "" && sub.ListenTLS == "" {
+		return nil
+	}
+	door := submission.Config{Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks}
+	if sub.CertFile != "" {
+		cert, err := submission.LoadCertificate(sub.CertFile, sub.KeyFile, a.log)
+		if err != nil {
+			return &StartError{fmt.Errorf("submission.cert_file: %w", err)}
+		}
+		door.Certificate = cert.Get
+	}
+	a.submission = submission.New(door, a.accept, verifier, a.log)
+	return nil
+}
+
+// Offline opens the data folder and returns the API with the operator's authority,
+// for commands that run while no server does. Nothing is delivered. The folder is
+// locked until the closer is closed.
+func Offline(ctx context.Context, cfg config.Config) (http.Handler, io.Closer, error) {
+	cfg.Log.Level = config.LogError
+	a, err := build(ctx, cfg, Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.api.TrustedHandler(), closeFunc(func() error {
+		return errors.Join(a.queue.Shutdown(context.Background()), a.store.Close())
+	}), nil
+}
+
+type closeFunc func() error
+
+func (f closeFunc) Close() error { return f() }
+
+// explain translates between two rooms that must not know each other.
+func (a *app) explain(ctx context.Context, q store.RowQuery) ([]httpapi.Explanation, error) {
+	list, err := a.queue.Explain(ctx, q)
+	out := make([]httpapi.Explanation, 0, len(list))
+	for _, e := range list {
+		out = append(out, httpapi.Explanation{Row: e.Row, State: string(e.State), Next: e.Next, Sentence: e.Sentence})
+	}
+	return out, err
+}
+
+// prober lets the API check recipient domains.
+type prober struct{ d *delivery.Deliverer }
+
+func (p prober) Probe(ctx context.Context, domain string) (any, error) {
+	return p.d.Check(ctx, domain), nil
+}
+
+// passwords hashes the passwords of new logins.
+type passwords struct{}
+
+func (passwords) Hash(_ context.Context, password string) (string, error) {
+	return credential.Hash(password)
+}
+
+// txtResolver reads the records of sending domains.
+type txtResolver struct{ r dnssec.Resolver }
+
+func (t txtResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	answer := t.r.Lookup(ctx, name, dnssec.TXT)
+	if err := answer.Err(); err != nil {
+		return nil, err
+	}
+	texts := make([]string, 0, len(answer.Records))
+	for _, r := range answer.Records {
+		texts = append(texts, r.Text)
+	}
+	return texts, nil
+}
+
+// guard holds the policy on addresses once our own listeners are known.
+type guard struct{ policy netguard.Policy }
+
+// newDialer returns the one way to open connections to MX hosts.
+func newDialer(cfg config.Delivery, g *guard) lab.Dialer {
+	var next4, next6 rotation
+	for _, a := range cfg.SourceAddresses {
+		if a.Is4() {
+			next4.addrs = append(next4.addrs, a)
+		} else {
+			next6.addrs = append(next6.addrs, a)
+		}
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{KeepAlive: 2 * time.Minute, ControlContext: g.policy.ControlContext}
+		if ap, err := netip.ParseAddrPort(address); err == nil {
+			from := &next6
+			if ap.Addr().Unmap().Is4() {
+				from = &next4
+			}
+			if a, ok := from.next(); ok {
+				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
+			}
+		}
+		return d.DialContext(ctx, network, address)
+	}
+}

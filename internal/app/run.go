@@ -1,0 +1,247 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/config"
+	"github.com/sealpost/sealpost/internal/httpapi"
+	"github.com/sealpost/sealpost/internal/netguard"
+	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/submission"
+)
+
+// DrainTime is how long a shutdown waits for requests being read and for replies to
+// messages already sent, before it cuts them off.
+const DrainTime = 30 * time.Second
+
+// pruneEvery is the time between looks for contents and events past their retention.
+const pruneEvery = time.Hour
+
+// Run serves until ctx ends, then drains and returns nil. Problems that a person
+// must solve come as *[StartError].
+func Run(ctx context.Context, cfg config.Config, opts Options) error {
+	a, err := build(ctx, cfg, opts)
+	if err != nil {
+		return err
+	}
+	ls, err := a.listen()
+	if err != nil {
+		return errors.Join(err, a.store.Close())
+	}
+	return a.run(ctx, ls)
+}
+
+// listeners are the open sockets; those not configured are nil.
+type listeners struct {
+	api, admin, operator, starttls, implicit net.Listener
+}
+
+// all returns the listeners that are open.
+func (ls *listeners) all() []net.Listener {
+	var open []net.Listener
+	for _, l := range []net.Listener{ls.api, ls.admin, ls.operator, ls.starttls, ls.implicit} {
+		if l != nil {
+			open = append(open, l)
+		}
+	}
+	return open
+}
+
+// listen opens every socket, or none.
+func (a *app) listen() (_ *listeners, err error) {
+	ls := &listeners{}
+	defer func() {
+		if err != nil {
+			for _, l := range ls.all() {
+				_ = l.Close()
+			}
+		}
+	}()
+	for _, want := range []struct {
+		setting, address string
+		l                *net.Listener
+	}{
+		{"http.listen", a.cfg.HTTP.Listen, &ls.api},
+		{"http.admin_listen", a.cfg.HTTP.AdminListen, &ls.admin},
+		{"submission.listen", a.cfg.Submission.Listen, &ls.starttls},
+		{"submission.listen_tls", a.cfg.Submission.ListenTLS, &ls.implicit},
+	} {
+		if want.address == "" {
+			continue
+		}
+		if *want.l, err = net.Listen("tcp", want.address); err != nil {
+			return nil, &StartError{fmt.Errorf("%s: %w: choose another address or stop what uses it", want.setting, err)}
+		}
+	}
+	if a.apiCert != nil {
+		ls.api = tls.NewListener(ls.api, &tls.Config{GetCertificate: a.apiCert.Get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	}
+	path := SocketPath(a.cfg.Server.DataDir)
+	// The lock on the folder is ours, so a socket that is there belongs to nobody.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, &StartError{fmt.Errorf("remove the old socket: %w", err)}
+	}
+	if ls.operator, err = net.Listen("unix", path); err != nil {
+		return nil, &StartError{fmt.Errorf("listen on %s: %w", path, err)}
+	}
+	if err = os.Chmod(path, 0o600); err != nil {
+		return nil, &StartError{fmt.Errorf("protect %s: %w", path, err)}
+	}
+	return ls, a.guardAgainst(ls)
+}
+
+// guardAgainst makes our own listeners forbidden destinations (SEC-41).
+func (a *app) guardAgainst(ls *listeners) error {
+	var own []netip.AddrPort
+	for _, l := range ls.all() {
+		if t, ok := l.Addr().(*net.TCPAddr); ok {
+			own = append(own, t.AddrPort())
+		}
+	}
+	all, err := netguard.Listening(own...)
+	if err != nil {
+		return err
+	}
+	a.guard.policy = netguard.Policy{AllowPrivate: a.cfg.Delivery.AllowPrivateMX, Own: all}
+	return nil
+}
+
+// run serves and drains.
+func (a *app) run(ctx context.Context, ls *listeners) error {
+	// What was begun is finished on a context of its own.
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	var services sync.WaitGroup
+	serve := func(name string, f func() error) {
+		services.Go(func() {
+			if err := f(); err != nil {
+				stop(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	servers := a.httpServers(ls)
+	for l, s := range servers {
+		serve("serve HTTP", func() error { return ignoreClosed(s.Serve(l)) })
+	}
+	a.serveSubmission(work, ls, serve)
+	serve("queue", func() error { return a.queue.Run(work) })
+	services.Go(func() { a.peers.Run(ctx) })
+	services.Go(func() { a.prune(ctx) })
+	services.Go(func() {
+		select {
+		case <-a.store.Failed():
+			stop(fmt.Errorf("storage failed: %w", a.store.Err()))
+		case <-ctx.Done():
+		}
+	})
+	a.log.Info("ready", "api", ls.api.Addr().String(), "data", a.cfg.Server.DataDir, "version", a.opts.Version)
+	if a.opts.Ready != nil {
+		a.opts.Ready(ls.api.Addr())
+	}
+
+	<-ctx.Done()
+	a.log.Info("draining", "limit", DrainTime.String())
+	err := a.drain(servers, stopWork)
+	services.Wait()
+	a.deliverer.Close()
+	err = errors.Join(err, a.store.Close())
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	a.log.Info("stopped")
+	return err
+}
+
+// drain shuts the rooms in the order of the walk: doors, then queue. What is still
+// running when the time is up is cut: its messages stay queued.
+func (a *app) drain(servers map[net.Listener]*http.Server, stopWork func()) error {
+	ctx, cancel := context.WithTimeout(context.Background(), DrainTime)
+	defer cancel()
+	var doors sync.WaitGroup
+	for _, s := range servers {
+		doors.Go(func() {
+			if s.Shutdown(ctx) != nil {
+				_ = s.Close()
+			}
+		})
+	}
+	if a.submission != nil {
+		doors.Go(func() { _ = a.submission.Shutdown(ctx) })
+	}
+	var err error
+	doors.Go(func() { err = a.queue.Shutdown(ctx) })
+	doors.Wait()
+	stopWork()
+	if err != nil {
+		a.log.Warn("attempts were cut off at the end of the drain time; their messages stay queued", "error", err)
+	}
+	return nil
+}
+
+// httpServers returns the HTTP servers by their listener.
+func (a *app) httpServers(ls *listeners) map[net.Listener]*http.Server {
+	servers := map[net.Listener]*http.Server{
+		ls.api:      httpapi.NewServer(a.api.Handler(), a.log),
+		ls.operator: httpapi.NewServer(a.withLab(a.api.TrustedHandler()), a.log),
+	}
+	if ls.admin != nil {
+		servers[ls.admin] = httpapi.NewServer(a.adminHandler(), a.log)
+	}
+	return servers
+}
+
+func (a *app) serveSubmission(ctx context.Context, ls *listeners, serve func(string, func() error)) {
+	for _, door := range []struct {
+		l        net.Listener
+		implicit bool
+	}{{ls.starttls, false}, {ls.implicit, true}} {
+		if door.l == nil {
+			continue
+		}
+		serve("serve submission", func() error {
+			if err := a.submission.Serve(ctx, door.l, door.implicit); !errors.Is(err, submission.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// prune drops what is past its retention, now and then.
+func (a *app) prune(ctx context.Context) {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		err := a.store.Prune(ctx, store.Retention{
+			Content: now.Add(-a.cfg.Retention.Content), Events: now.Add(-a.cfg.Retention.Events),
+		})
+		if err != nil && ctx.Err() == nil {
+			a.log.Error("old data was not dropped", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+const passwordNote = "Please store your new password(s) now. You won't be able to see it anymore."
+
+// errNoCredential is the answer for a login that does not exist in the domain.
+var errNoCredential = notFound("Credentials not found")
+
+// systemLogin is the login that every domain may have from its creation.
+func systemLogin(d store.Domain) string { return "postmaster@" + d.Name }
+
+// checkPassword checks a password that a client chose; empty means none.
+func checkPassword(s string) error {
+	if n := utf8.RuneCountInString(s); n != 0 && (n < 5 || n > 32) {
+		return badRequest("Password is too short. It must be between 5 and 32 characters.")
+	}
+	return nil
+}
+
+// newPassword makes a password of 130 random bits.
+func newPassword() string {
+	var b [17]byte
+	rand.Read(b[:]) // never fails
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))[:26]
+}
+
+func (a *API) putCredential(ctx context.Context, d store.Domain, login, secret string) error {
+	hash, err := a.deps.Passwords.Hash(ctx, secret)
+	if err != nil {
+		return err
+	}
+	_, err = a.deps.Credentials.PutCredential(ctx, store.Credential{Login: login, DomainID: d.ID, PasswordHash: hash})
+	return err
+}
+
+// loginOf reads a login: a local part, or a whole address of the domain.
+func loginOf(d store.Domain, s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if !strings.Contains(s, "@") {
+		s += "@" + d.Name
+	}
+	address, err := mail.ParseAddress(s)
+	if err != nil || address.Domain != d.Name {
+		return "", badRequest("'%s' is not a valid login of domain %s", shown(s), d.Name)
+	}
+	return address.Key(), nil
+}
+
+func (a *API) listCredentials(w http.ResponseWriter, r *request) error {
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	limit, err := p.number("limit", 1, 100)
+	if err != nil {
+		return err
+	}
+	if limit > 1000 {
+		return badRequest("Limit parameter can't be larger than 1000")
+	}
+	skip, err := p.number("skip", 0, 0)
+	if err != nil {
+		return err
+	}
+	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.domain.ID)
+	if err != nil {
+		return err
+	}
+	type item struct {
+		Login     string `json:"login"`
+		Mailbox   string `json:"mailbox"`
+		CreatedAt string `json:"created_at"`
+		SizeBytes *int   `json:"size_bytes"`
+	}
+	items := []item{}
+	for _, c := range slice(all, skip, limit) {
+		items = append(items, item{Login: c.Login, Mailbox: c.Login, CreatedAt: gmt(c.CreatedAt)})
+	}
+	return reply(w, struct {
+		TotalCount int    `json:"total_count"`
+		Items      []item `json:"items"`
+	}{len(all), items})
+}
+
+// A createdCredentials tells generated passwords, once.
+type createdCredentials struct {
+	Message     string            `json:"message"`
+	Note        string            `json:"note,omitempty"`
+	Credentials map[string]string `json:"credentials,omitempty"`
+}
+
+func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	given := p.Values["login"]
+	if len(given) == 0 {
+		given = p.Values["mailbox"]
+	}
+	if len(given) == 0 || given[0] == "" {
+		return badRequest("Parameter 'login' is missing")
+	}
+	if len(given) > 100 {
+		return badRequest("at most 100 credentials can be created at once")
+	}
+	if err := checkPassword(p.Get("password")); err != nil {
+		return err
+	}
+	logins := make([]string, len(given))
+	for i, g := range given { // all of them before the first is stored
+		if logins[i], err = loginOf(r.domain, g); err != nil {
+			return err
+		}
+	}
+	shownOnce := map[string]string{}
+	for _, login := range logins {
+		secret := p.Get("password")
+		if secret == "" {
+			secret = newPassword()
+			shownOnce[login] = secret
+		}
+		if err := a.putCredential(r.Context(), r.domain, login, secret); err != nil {
+			return err
+		}
+	}
+	answer := createdCredentials{Message: "Created " + count(len(logins)) + " credentials pair(s)"}
+	if len(shownOnce) > 0 {
+		answer.Note, answer.Credentials = passwordNote, shownOnce
+	}
+	return reply(w, answer)
+}
+
+// credentialOf finds the login that the path names.
+func (a *API) credentialOf(r *request) (store.Credential, error) {
+	login, err := loginOf(r.domain, r.PathValue("login"))
+	if err != nil {
+		return store.Credential{}, errNoCredential
+	}
+	c, err := a.deps.Credentials.Credential(r.Context(), login)
+	if err == nil && c.DomainID != r.domain.ID {
+		err = store.ErrNotFound
+	}
+	return c, missing(err, errNoCredential)
+}
+
+func (a *API) updateCredential(w http.ResponseWriter, r *request) error {
+	c, err := a.credentialOf(r)
+	if err != nil {
+		return err
+	}
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	secret := p.Get("password")
+	if err := checkPassword(secret); err != nil {
+		return err
+	}
+	answer := createdCredentials{Message: "Password changed"}
+	if secret == "" {
+		secret = newPassword()
+		answer.Note, answer.Credentials = passwordNote, map[string]string{c.Login: secret}
+	}
+	if err := a.putCredential(r.Context(), r.domain, c.Login, secret); err != nil {
+		return err
+	}
+	return reply(w, answer)
+}
+
+func (a *API) deleteCredential(w http.ResponseWriter, r *request) error {
+	c, err := a.credentialOf(r)
+	if err != nil {
+		return err
+	}
+	if c.Login == systemLogin(r.domain) {
+		return badRequest("Cannot delete system mailbox: %s", c.Login)
+	}
+	if err := a.deps.Credentials.DeleteCredential(r.Context(), r.domain.ID, c.Login); err != nil {
+		return missing(err, errNoCredential)
+	}
+	return reply(w, struct {
+		Message string `json:"message"`
+		Spec    string `json:"spec"`
+	}{"Credentials have been deleted", c.Login})
+}
+
+// deleteAllCredentials deletes the domain's logins, save the system's.
+func (a *API) deleteAllCredentials(w http.ResponseWriter, r *request) error {
+	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.domain.ID)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, c := range all {
+		if c.Login == systemLogin(r.domain) {
+			continue
+		}
+		if err := a.deps.Credentials.DeleteCredential(r.Context(), r.domain.ID, c.Login); err != nil {
+			return missing(err, errNoCredential)
+		}
+		n++
+	}
+	return reply(w, struct {
+		Message string `json:"message"`
+		Count   int    `json:"count"`
+	}{"All domain credentials have been deleted", n})
+}

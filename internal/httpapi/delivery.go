@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+// Bounds on a domain's own retry schedule.
+const (
+	maxWaits    = 50
+	minWait     = time.Minute
+	maxWait     = 24 * time.Hour
+	minLifetime = 5 * time.Minute
+	maxLifetime = 5 * 24 * time.Hour
+)
+
+// A deliveryJSON is a domain's delivery settings besides the two flags. Empty
+// retry and lifetime mean the server's defaults.
+type deliveryJSON struct {
+	Retry               []string `json:"retry"`
+	Lifetime            string   `json:"lifetime"`
+	OnUnverified        string   `json:"on-unverified"`        // plaintext, encrypt
+	DowngradeProtection string   `json:"downgrade-protection"` // off, defer
+}
+
+func deliveryView(d store.Domain) deliveryJSON {
+	v := deliveryJSON{Retry: []string{}, OnUnverified: "plaintext", DowngradeProtection: "off"}
+	for _, w := range d.Delivery.Retry {
+		v.Retry = append(v.Retry, w.String())
+	}
+	if d.Delivery.Lifetime != 0 {
+		v.Lifetime = d.Delivery.Lifetime.String()
+	}
+	if d.Delivery.EncryptUnverified {
+		v.OnUnverified = "encrypt"
+	}
+	if d.Delivery.DeferDowngrade {
+		v.DowngradeProtection = "defer"
+	}
+	return v
+}
+
+func (a *API) showDelivery(w http.ResponseWriter, r *request) error {
+	return reply(w, deliveryView(r.domain))
+}
+
+func (a *API) updateDelivery(w http.ResponseWriter, r *request) error {
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error { return applyDelivery(d, p) })
+	if err != nil {
+		return missing(err, notFound("Domain not found"))
+	}
+	return reply(w, deliveryView(d))
+}
+
+// applyDelivery puts the parameters that are given into d. "default" takes a
+// schedule or a lifetime back.
+func applyDelivery(d *store.Domain, p params) error {
+	if s, err := p.oneOf("on-unverified", "plaintext", "encrypt"); err != nil {
+		return err
+	} else if s != "" {
+		d.Delivery.EncryptUnverified = s == "encrypt"
+	}
+	if s, err := p.oneOf("downgrade-protection", "off", "defer"); err != nil {
+		return err
+	} else if s != "" {
+		d.Delivery.DeferDowngrade = s == "defer"
+	}
+	if s := p.Get("lifetime"); s == "default" {
+		d.Delivery.Lifetime = 0
+	} else if s != "" {
+		l, err := time.ParseDuration(s)
+		if err != nil || l < minLifetime || l > maxLifetime {
+			return badRequest("'lifetime' parameter must be a duration from %s to %s, or default", minLifetime, maxLifetime)
+		}
+		d.Delivery.Lifetime = l
+	}
+	given := strings.Join(p.Values["retry"], ",")
+	if given == "" {
+		return nil
+	}
+	waits, err := parseWaits(given)
+	if err == nil {
+		d.Delivery.Retry = waits
+	}
+	return err
+}
+
+// parseWaits reads a comma list of durations.
+func parseWaits(s string) ([]time.Duration, error) {
+	if s == "default" {
+		return nil, nil
+	}
+	var waits []time.Duration
+	for part := range strings.SplitSeq(s, ",") {
+		w, err := time.ParseDuration(strings.TrimSpace(part))
+		if err != nil || w < minWait || w > maxWait || len(waits) == maxWaits {
+			return nil, badRequest("'retry' parameter must be at most %d durations from %s to %s, separated by commas, or default", maxWaits, minWait, maxWait)
+		}
+		waits = append(waits, w)
+	}
+	return waits, nil
+}
+
+// updateState lets the operator decide whether a domain may send, whatever its
+// DNS records say.
+func (a *API) updateState(w http.ResponseWriter, r *request) error {
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	s, err := p.oneOf("state", string(store.DomainActive), string(store.DomainUnverified), string(store.DomainDisabled))
+	if err != nil {
+		return err
+	}
+	if s == "" {
+		return badRequest("state parameter is missing")
+	}
+	reason := shown(p.Get("reason"))
+	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error {
+		d.State = store.DomainState(s)
+		d.Settings.DisabledWhy = ""
+		if d.State == store.DomainDisabled {
+			d.Settings.DisabledWhy = reason
+		}
+		return nil
+	})
+	if err != nil {
+		return missing(err, notFound("Domain not found"))
+	}
+	return a.replyDomain(w, d, "Domain has been updated")
+}

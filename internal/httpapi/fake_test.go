@@ -1,0 +1,402 @@
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+// A fakeStore keeps the store's promises in memory.
+type fakeStore struct {
+	mu          sync.Mutex
+	ids         *mail.IDs
+	now         func() time.Time
+	nextDomain  int64
+	domains     map[string]store.Domain
+	keys        []store.Key
+	credentials map[string]store.Credential
+	messages    map[mail.ID]store.Message
+	contents    map[mail.ID][]byte
+	rows        []store.Row
+	events      []store.EventItem // by id
+
+	fail    error // what every call answers, if set
+	scanned int   // events looked at
+}
+
+func newFakeStore() *fakeStore {
+	ids, err := mail.NewIDs(1, 0)
+	if err != nil {
+		panic(err)
+	}
+	return &fakeStore{
+		ids: ids, now: time.Now, domains: map[string]store.Domain{}, credentials: map[string]store.Credential{},
+		messages: map[mail.ID]store.Message{}, contents: map[mail.ID][]byte{},
+	}
+}
+
+func (s *fakeStore) CreateDomain(_ context.Context, d *store.Domain) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	if _, ok := s.domains[d.Name]; ok {
+		return fmt.Errorf("create: %w", store.ErrExists)
+	}
+	s.nextDomain++
+	d.ID, d.CreatedAt = s.nextDomain, s.now().UTC()
+	s.domains[d.Name] = *d
+	return nil
+}
+
+func (s *fakeStore) Domain(_ context.Context, name string) (store.Domain, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return store.Domain{}, s.fail
+	}
+	d, ok := s.domains[name]
+	if !ok {
+		return d, store.ErrNotFound
+	}
+	return d, nil
+}
+
+func (s *fakeStore) DomainByID(_ context.Context, id int64) (store.Domain, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, d := range s.domains {
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return store.Domain{}, store.ErrNotFound
+}
+
+func (s *fakeStore) ListDomains(context.Context) ([]store.Domain, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.domains), func(a, b store.Domain) int { return cmp.Compare(b.ID, a.ID) }), s.fail
+}
+
+func (s *fakeStore) UpdateDomain(_ context.Context, name string, change func(*store.Domain) error) (store.Domain, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.domains[name]
+	if !ok {
+		return d, store.ErrNotFound
+	}
+	if err := change(&d); err != nil {
+		return store.Domain{}, err
+	}
+	s.domains[name] = d
+	return d, nil
+}
+
+func (s *fakeStore) DeleteDomain(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.domains[name]; !ok {
+		return store.ErrNotFound
+	}
+	delete(s.domains, name)
+	return nil
+}
+
+func (s *fakeStore) CreateKey(_ context.Context, k *store.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, other := range s.keys {
+		if other.Hash == k.Hash {
+			return store.ErrExists
+		}
+	}
+	k.ID, k.CreatedAt = s.ids.Next().String(), s.now().UTC()
+	s.keys = append(s.keys, *k)
+	return nil
+}
+
+func (s *fakeStore) KeyByHash(_ context.Context, hash [32]byte) (store.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return store.Key{}, s.fail
+	}
+	for _, k := range s.keys {
+		if k.Hash == hash {
+			return k, nil
+		}
+	}
+	return store.Key{}, store.ErrNotFound
+}
+
+func (s *fakeStore) ListKeys(context.Context) ([]store.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.keys), nil
+}
+
+func (s *fakeStore) DeleteKey(_ context.Context, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.keys)
+	if s.keys = slices.DeleteFunc(s.keys, func(k store.Key) bool { return k.ID == id }); len(s.keys) == n {
+		return store.ErrNotFound
+	}
+	return nil
+}
+
+func (s *fakeStore) PutCredential(_ context.Context, c store.Credential) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.credentials[c.Login]
+	c.CreatedAt = s.now().UTC()
+	s.credentials[c.Login] = c
+	return !known, nil
+}
+
+func (s *fakeStore) Credential(_ context.Context, login string) (store.Credential, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.credentials[login]
+	if !ok {
+		return c, store.ErrNotFound
+	}
+	return c, nil
+}
+
+func (s *fakeStore) ListCredentials(_ context.Context, domainID int64) ([]store.Credential, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []store.Credential
+	for _, login := range slices.Sorted(maps.Keys(s.credentials)) {
+		if c := s.credentials[login]; c.DomainID == domainID {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+func (s *fakeStore) DeleteCredential(_ context.Context, domainID int64, login string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.credentials[login]; !ok || c.DomainID != domainID {
+		return store.ErrNotFound
+	}
+	delete(s.credentials, login)
+	return nil
+}
+
+func (s *fakeStore) NewID() mail.ID { return s.ids.Next() }
+
+func (s *fakeStore) Accept(_ context.Context, m *store.NewMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	if m.Content != nil {
+		r, err := m.Content.Open()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if s.contents[m.ID], err = io.ReadAll(r); err != nil {
+			return err
+		}
+	}
+	s.messages[m.ID] = store.Message{ID: m.ID, DomainID: m.DomainID, Envelope: m.Envelope, Meta: m.Meta, Size: int64(len(s.contents[m.ID])), Pending: len(m.Rows)}
+	for i := range m.Rows {
+		m.Rows[i].ID = s.ids.Next()
+		s.rows = append(s.rows, m.Rows[i])
+	}
+	for i := range m.Events {
+		s.add(&m.Events[i], m.Meta)
+	}
+	return nil
+}
+
+func (s *fakeStore) add(r *event.Record, m event.Meta) {
+	r.ID, r.Time = s.ids.Next(), s.now().UTC()
+	s.events = append(s.events, store.EventItem{Record: *r, Meta: m})
+}
+
+func (s *fakeStore) Message(_ context.Context, domainID int64, id mail.ID) (store.Message, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.messages[id]
+	if !ok || m.DomainID != domainID {
+		return store.Message{}, store.ErrNotFound
+	}
+	return m, nil
+}
+
+func (s *fakeStore) Content(_ context.Context, domainID int64, id mail.ID) (store.Content, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.contents[id]
+	if !ok || s.messages[id].DomainID != domainID {
+		return store.Content{}, store.ErrNotFound
+	}
+	return store.Content{Size: int64(len(b)), Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}, nil
+}
+
+func (s *fakeStore) Prune(context.Context, store.Retention) error { return errors.ErrUnsupported }
+
+func (s *fakeStore) Events(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := store.EventPage{Cursor: q.Before}
+	if q.Ascending {
+		p.Cursor = q.After
+	}
+	scan := cmp.Or(q.Scan, 100_000)
+	for i := range s.events {
+		e := s.events[i]
+		if !q.Ascending {
+			e = s.events[len(s.events)-1-i]
+		}
+		if e.DomainID != q.DomainID || e.ID <= q.After || q.Before != 0 && e.ID >= q.Before {
+			continue
+		}
+		if len(p.Items) == q.Limit || scan == 0 {
+			p.More = true
+			return p, ctx.Err()
+		}
+		scan--
+		s.scanned++
+		p.Cursor = e.ID
+		switch {
+		case q.Types != nil && !slices.Contains(q.Types, e.Type),
+			q.Message != 0 && e.Message != q.Message,
+			q.Recipient != "" && !strings.EqualFold(q.Recipient, e.Recipient),
+			q.MessageID != "" && q.MessageID != e.Meta.MessageID,
+			q.Match != nil && !q.Match(&e.Record, &e.Meta):
+			continue
+		}
+		p.Items = append(p.Items, e)
+	}
+	return p, ctx.Err()
+}
+
+func (s *fakeStore) NextHops(context.Context) ([]store.NextHop, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hops := map[string]store.NextHop{}
+	for _, r := range s.rows {
+		h := hops[r.NextHop]
+		if h.Name = r.NextHop; h.Rows == 0 || r.Due.Before(h.Due) {
+			h.Due = r.Due
+		}
+		h.Rows++
+		hops[r.NextHop] = h
+	}
+	return slices.SortedFunc(maps.Values(hops), func(a, b store.NextHop) int { return cmp.Compare(a.Name, b.Name) }), nil
+}
+
+// A fakeQueue works on the rows of a fakeStore.
+type fakeQueue struct{ store *fakeStore }
+
+func (q fakeQueue) matching(r store.Row, query store.RowQuery) bool {
+	return (query.DomainID == 0 || query.DomainID == r.DomainID) && (query.Message == 0 || query.Message == r.Message) &&
+		(query.Row == 0 || query.Row == r.ID) && (query.NextHop == "" || query.NextHop == r.NextHop) &&
+		(query.Recipient == "" || strings.EqualFold(query.Recipient, r.Recipient.String())) && r.ID > query.After
+}
+
+func (q fakeQueue) List(_ context.Context, query store.RowQuery) ([]store.Row, error) {
+	q.store.mu.Lock()
+	defer q.store.mu.Unlock()
+	var rows []store.Row
+	for _, r := range q.store.rows {
+		if q.matching(r, query) && len(rows) < cmp.Or(query.Limit, 100) {
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+func (q fakeQueue) Explain(ctx context.Context, query store.RowQuery) ([]Explanation, error) {
+	rows, err := q.List(ctx, query)
+	var all []Explanation
+	for _, r := range rows {
+		e := Explanation{Row: r, State: "scheduled", Next: r.Due, Sentence: "It waits for its next attempt."}
+		if r.Held {
+			e = Explanation{Row: r, State: "held", Sentence: "A person holds it."}
+		}
+		all = append(all, e)
+	}
+	return all, err
+}
+
+func (q fakeQueue) change(query store.RowQuery, change func(*store.Row)) (int, error) {
+	q.store.mu.Lock()
+	defer q.store.mu.Unlock()
+	n := 0
+	for i := range q.store.rows {
+		if q.matching(q.store.rows[i], query) {
+			change(&q.store.rows[i])
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (q fakeQueue) Retry(_ context.Context, query store.RowQuery) (int, error) {
+	return q.change(query, func(r *store.Row) { r.Due = q.store.now() })
+}
+
+func (q fakeQueue) Hold(_ context.Context, query store.RowQuery) (int, error) {
+	return q.change(query, func(r *store.Row) { r.Held = true })
+}
+
+func (q fakeQueue) Release(_ context.Context, query store.RowQuery) (int, error) {
+	return q.change(query, func(r *store.Row) { r.Held = false })
+}
+
+func (q fakeQueue) Cancel(_ context.Context, query store.RowQuery) (int, error) {
+	q.store.mu.Lock()
+	defer q.store.mu.Unlock()
+	n := len(q.store.rows)
+	q.store.rows = slices.DeleteFunc(q.store.rows, func(r store.Row) bool { return q.matching(r, query) })
+	return n - len(q.store.rows), nil
+}
+
+// A fakeResolver knows the TXT records it is given. Names of fail cannot be looked up.
+type fakeResolver struct {
+	txt  map[string][]string
+	fail map[string]bool
+}
+
+func (f fakeResolver) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if f.fail[name] {
+		return nil, errors.New("server failure")
+	}
+	return f.txt[name], nil
+}
+
+// A fakeProber answers with the name it was asked for.
+type fakeProber struct{}
+
+func (fakeProber) Probe(_ context.Context, domain string) (any, error) {
+	return map[string]string{"domain": domain}, nil
+}
+
+// A fakeHasher stores passwords as they are, so that tests can look at them.
+type fakeHasher struct{}
+
+func (fakeHasher) Hash(_ context.Context, password string) (string, error) {
+	return "hash of " + password, nil
+}

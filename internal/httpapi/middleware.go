@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+)
+
+// handler wraps the router: a slot, an id, the client's address, the outcome in
+// the log, and the one place where errors become answers.
+func (a *API) handler(trusted bool) http.Handler {
+	table := newRouter(func(w http.ResponseWriter, hr *http.Request, rt route) {
+		r := &request{Request: hr, id: w.(*answer).id, client: a.clientAddr(hr), base: a.baseURL(hr)}
+		if err := a.serve(w, r, rt, trusted); err != nil {
+			a.fail(w.(*answer), hr, err)
+		}
+	})
+	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
+		w := &answer{ResponseWriter: hw, id: newRequestID()}
+		started := time.Now()
+		header := w.Header()
+		header.Set("X-Request-Id", w.id)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Cache-Control", "no-store")
+		defer a.finish(w, r, started)
+		select {
+		case a.slots <- struct{}{}:
+			defer func() { <-a.slots }()
+		default:
+			a.fail(w, r, &problem{status: http.StatusServiceUnavailable, message: "The server is busy. Please try again.", retryAfter: time.Second})
+			return
+		}
+		table.ServeHTTP(w, r)
+	})
+}
+
+// finish logs the request, and turns a panic into an answer without a word
+// about its cause.
+func (a *API) finish(w *answer, r *http.Request, started time.Time) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler {
+			panic(p)
+		}
+		a.deps.Log.ErrorContext(r.Context(), "panic in request", "request", w.id, "panic", p, "stack", string(debug.Stack()))
+		if w.status != 0 {
+			panic(http.ErrAbortHandler) // half an answer is out: let the client see that it broke off
+		}
+		w.internalError()
+	}
+	a.deps.Log.LogAttrs(r.Context(), slog.LevelDebug, "request served",
+		slog.String("request", w.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", w.status), slog.Duration("took", time.Since(started)))
+}
+
+// An answer remembers whether and how it began.
+type answer struct {
+	http.ResponseWriter
+	id     string
+	status int // 0 until the header is written
+}
+
+// WriteHeader notes the status.
+func (w *answer) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes the status 200 if none was written.
+func (w *answer) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap gives http.ResponseController the connection.
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func newRequestID() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// clientAddr returns the address of the client: the peer's, or, if the peer is a
+// trusted proxy, the last one in X-Forwarded-For that is not (SEC-64).
+func (a *API) clientAddr(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap()
+	if !a.trustedProxy(addr) {
+		return addr
+	}
+	for _, hop := range forwardedFor(r.Header) {
+		next, err := netip.ParseAddr(hop)
+		if err != nil {
+			break
+		}
+		if addr = next.Unmap(); !a.trustedProxy(addr) {
+			break
+		}
+	}
+	return addr
+}
+
+func (a *API) trustedProxy(addr netip.Addr) bool {
+	for _, p := range a.cfg.TrustedProxies {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// baseURL returns the address that links in answers start with.
+func (a *API) baseURL(r *http.Request) string {
+	if a.cfg.PublicURL != "" {
+		return a.cfg.PublicURL
+	}
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
+}
+
+// pause is how long slow work of a request may take beyond reading it.
+const pause = 30 * time.Second
+
+// bounded returns a context for work that must not go on for long.
+func bounded(r *request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), pause)
+}

@@ -1,0 +1,209 @@
+// Package confdb keeps an installation's configuration: sending domains, API keys
+// and submission logins. They are few, change rarely and are asked for with every
+// message, so the package holds all of them in memory and writes through to three
+// SQL tables.
+//
+// Its statements are written once in the SQL that SQLite and PostgreSQL both
+// accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database
+// that is, how its tables come to be and how a transaction is run there is left to
+// the engine that opens it.
+package confdb
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+// A Queryer runs statements: a *sql.DB, *sql.Conn or *sql.Tx.
+type Queryer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// A Transactor runs f in one durable transaction: when it returns nil, what f
+// wrote is on disk; else nothing is. It does not retry.
+type Transactor func(ctx context.Context, f func(q Queryer) error) error
+
+var (
+	_ store.Domains     = (*DB)(nil)
+	_ store.Keys        = (*DB)(nil)
+	_ store.Credentials = (*DB)(nil)
+)
+
+// A DB answers for domains, keys and credentials. It assumes that nobody else
+// writes to the tables. It is safe for concurrent use.
+type DB struct {
+	write   Transactor
+	writing chan struct{} // holds one token while a change is under way
+
+	mu          sync.RWMutex
+	domains     map[int64]*store.Domain
+	names       map[string]int64
+	keys        map[[32]byte]store.Key
+	credentials map[string]store.Credential
+}
+
+// Open reads all configuration through q. Changes go through write.
+func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
+	db := &DB{
+		write:       write,
+		writing:     make(chan struct{}, 1),
+		domains:     map[int64]*store.Domain{},
+		names:       map[string]int64{},
+		keys:        map[[32]byte]store.Key{},
+		credentials: map[string]store.Credential{},
+	}
+	if err := db.loadDomains(ctx, q); err != nil {
+		return nil, fmt.Errorf("read domains: %w", err)
+	}
+	if err := db.loadKeys(ctx, q); err != nil {
+		return nil, fmt.Errorf("read keys: %w", err)
+	}
+	if err := db.loadCredentials(ctx, q); err != nil {
+		return nil, fmt.Errorf("read credentials: %w", err)
+	}
+	return db, nil
+}
+
+// change runs f in a transaction of its own, one change at a time, and then
+// remember with the cache locked. Once begun it is not interrupted: a cancelled
+// COMMIT would leave us not knowing what the tables hold.
+func (db *DB) change(ctx context.Context, f func(ctx context.Context, q Queryer) error, remember func()) error {
+	select {
+	case db.writing <- struct{}{}:
+		defer func() { <-db.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := db.write(ctx, func(q Queryer) error { return f(ctx, q) }); err != nil {
+		return err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	remember()
+	return nil
+}
+
+// cloneDomain returns a copy that shares nothing with d.
+func cloneDomain(d *store.Domain) store.Domain {
+	c := *d
+	c.Delivery.Retry = slices.Clone(d.Delivery.Retry)
+	c.Checks = slices.Clone(d.Checks)
+	for i := range c.Checks {
+		c.Checks[i].Seen = slices.Clone(c.Checks[i].Seen)
+	}
+	return c
+}
+
+// domainColumns are the columns of a domain, in the order of domainValues.
+const domainColumns = `name, created_at, state, require_tls, skip_verification, delivery, dkim_selector, dkim_private, dkim_public, settings, checks`
+
+// domainValues returns the columns' values.
+func domainValues(d *store.Domain) ([]any, error) {
+	delivery, err := json.Marshal(d.Delivery)
+	if err != nil {
+		return nil, fmt.Errorf("encode delivery settings: %w", err)
+	}
+	settings, err := json.Marshal(d.Settings)
+	if err != nil {
+		return nil, fmt.Errorf("encode settings: %w", err)
+	}
+	checks, err := json.Marshal(d.Checks)
+	if err != nil {
+		return nil, fmt.Errorf("encode checks: %w", err)
+	}
+	return []any{d.Name, d.CreatedAt.UnixMicro(), string(d.State), int64(d.TLS.RequireTLS), int64(d.TLS.SkipVerification), string(delivery),
+		d.DKIM.Selector, d.DKIM.PrivatePEM, d.DKIM.Public, string(settings), string(checks)}, nil
+}
+
+func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
+	rows, err := q.QueryContext(ctx, `SELECT id, `+domainColumns+` FROM domain`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d store.Domain
+		var created, require, skip int64
+		var state, delivery, settings, checks string
+		err := rows.Scan(&d.ID, &d.Name, &created, &state, &require, &skip, &delivery,
+			&d.DKIM.Selector, &d.DKIM.PrivatePEM, &d.DKIM.Public, &settings, &checks)
+		if err != nil {
+			return err
+		}
+		d.CreatedAt = time.UnixMicro(created).UTC()
+		d.State = store.DomainState(state)
+		d.TLS = mail.TLSFlags{RequireTLS: mail.Tri(require), SkipVerification: mail.Tri(skip)}
+		if err := json.Unmarshal([]byte(delivery), &d.Delivery); err != nil {
+			return fmt.Errorf("domain %s: delivery settings: %w", d.Name, err)
+		}
+		if err := json.Unmarshal([]byte(settings), &d.Settings); err != nil {
+			return fmt.Errorf("domain %s: settings: %w", d.Name, err)
+		}
+		if err := json.Unmarshal([]byte(checks), &d.Checks); err != nil {
+			return fmt.Errorf("domain %s: checks: %w", d.Name, err)
+		}
+		db.domains[d.ID] = &d
+		db.names[d.Name] = d.ID
+	}
+	return rows.Err()
+}
+
+func (db *DB) loadKeys(ctx context.Context, q Queryer) error {
+	rows, err := q.QueryContext(ctx, `SELECT id, hash, role, domain_id, description, created_at FROM api_key`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k store.Key
+		var hash []byte
+		var role string
+		var created int64
+		if err := rows.Scan(&k.ID, &hash, &role, &k.DomainID, &k.Description, &created); err != nil {
+			return err
+		}
+		if len(hash) != len(k.Hash) {
+			return fmt.Errorf("key %s: its hash has %d octets", k.ID, len(hash))
+		}
+		copy(k.Hash[:], hash)
+		k.Role = store.KeyRole(role)
+		k.CreatedAt = time.UnixMicro(created).UTC()
+		db.keys[k.Hash] = k
+	}
+	return rows.Err()
+}
+
+func (db *DB) loadCredentials(ctx context.Context, q Queryer) error {
+	rows, err := q.QueryContext(ctx, `SELECT login, domain_id, password_hash, created_at FROM credential`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c store.Credential
+		var created int64
+		if err := rows.Scan(&c.Login, &c.DomainID, &c.PasswordHash, &created); err != nil {
+			return err
+		}
+		c.CreatedAt = time.UnixMicro(created).UTC()
+		db.credentials[c.Login] = c
+	}
+	return rows.Err()
+}
+
+// now is the clock of CreatedAt.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

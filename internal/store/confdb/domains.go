@@ -1,0 +1,151 @@
+package confdb
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+// CreateDomain stores d and fills in its ID and CreatedAt, and its State if it is
+// empty: unverified. ErrExists if the name is taken.
+func (db *DB) CreateDomain(ctx context.Context, d *store.Domain) error {
+	if d.Name == "" {
+		return errors.New("create domain: it has no name")
+	}
+	n := cloneDomain(d)
+	n.CreatedAt = now()
+	n.State = cmp.Or(n.State, store.DomainUnverified)
+	values, err := domainValues(&n)
+	if err != nil {
+		return fmt.Errorf("create domain %s: %w", d.Name, err)
+	}
+	err = db.change(ctx, func(ctx context.Context, q Queryer) error {
+		err := q.QueryRowContext(ctx, `INSERT INTO domain (`+domainColumns+`)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT (name) DO NOTHING RETURNING id`, values...).Scan(&n.ID)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrExists
+		}
+		return err
+	}, func() {
+		db.domains[n.ID] = &n
+		db.names[n.Name] = n.ID
+		*d = cloneDomain(&n)
+	})
+	if err != nil {
+		return fmt.Errorf("create domain %s: %w", d.Name, err)
+	}
+	return nil
+}
+
+// Domain returns the domain of that name, from memory.
+func (db *DB) Domain(ctx context.Context, name string) (store.Domain, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Domain{}, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if d, ok := db.domains[db.names[name]]; ok {
+		return cloneDomain(d), nil
+	}
+	return store.Domain{}, fmt.Errorf("domain %q: %w", name, store.ErrNotFound)
+}
+
+// DomainByID returns the domain with that id, from memory.
+func (db *DB) DomainByID(ctx context.Context, id int64) (store.Domain, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Domain{}, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if d, ok := db.domains[id]; ok {
+		return cloneDomain(d), nil
+	}
+	return store.Domain{}, fmt.Errorf("domain %d: %w", id, store.ErrNotFound)
+}
+
+// ListDomains returns all domains, newest first.
+func (db *DB) ListDomains(ctx context.Context) ([]store.Domain, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	ids := slices.Sorted(maps.Keys(db.domains))
+	list := make([]store.Domain, 0, len(ids))
+	for _, id := range slices.Backward(ids) {
+		list = append(list, cloneDomain(db.domains[id]))
+	}
+	return list, nil
+}
+
+// UpdateDomain calls change with the stored domain and stores what it leaves
+// behind. Changes of ID, Name and CreatedAt are ignored.
+func (db *DB) UpdateDomain(ctx context.Context, name string, change func(*store.Domain) error) (store.Domain, error) {
+	var n store.Domain
+	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
+		// The cache is the table: nobody else writes, and db.writing is ours.
+		old, err := db.Domain(ctx, name)
+		if err != nil {
+			return store.ErrNotFound
+		}
+		given := cloneDomain(&old)
+		if err := change(&given); err != nil {
+			return err
+		}
+		n = cloneDomain(&given) // change may have kept the pointer
+		n.ID, n.Name, n.CreatedAt = old.ID, old.Name, old.CreatedAt
+		values, err := domainValues(&n)
+		if err != nil {
+			return err
+		}
+		_, err = q.ExecContext(ctx, `UPDATE domain SET name = $1, created_at = $2, state = $3, require_tls = $4, skip_verification = $5,
+			delivery = $6, dkim_selector = $7, dkim_private = $8, dkim_public = $9, settings = $10, checks = $11
+			WHERE id = $12`, append(values, n.ID)...)
+		return err
+	}, func() {
+		kept := cloneDomain(&n)
+		db.domains[n.ID] = &kept
+	})
+	if err != nil {
+		return store.Domain{}, fmt.Errorf("update domain %q: %w", name, err)
+	}
+	return n, nil
+}
+
+// DeleteDomain removes the domain with its credentials and keys.
+func (db *DB) DeleteDomain(ctx context.Context, name string) error {
+	var id int64
+	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
+		d, err := db.Domain(ctx, name)
+		if err != nil {
+			return store.ErrNotFound
+		}
+		id = d.ID
+		for _, statement := range []string{
+			`DELETE FROM credential WHERE domain_id = $1`,
+			`DELETE FROM api_key WHERE domain_id = $1`,
+			`DELETE FROM domain WHERE id = $1`,
+		} {
+			if _, err := q.ExecContext(ctx, statement, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {
+		delete(db.domains, id)
+		delete(db.names, name)
+		maps.DeleteFunc(db.keys, func(_ [32]byte, k store.Key) bool { return k.DomainID == id })
+		maps.DeleteFunc(db.credentials, func(_ string, c store.Credential) bool { return c.DomainID == id })
+	})
+	if err != nil {
+		return fmt.Errorf("delete domain %q: %w", name, err)
+	}
+	return nil
+}

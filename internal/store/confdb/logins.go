@@ -1,0 +1,171 @@
+package confdb
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+// CreateKey stores k and fills in its ID and CreatedAt. ErrExists if the hash is
+// known, ErrNotFound if the key is for a domain that does not exist.
+func (db *DB) CreateKey(ctx context.Context, k *store.Key) error {
+	var random [8]byte
+	rand.Read(random[:]) // never fails
+	n := *k
+	n.ID, n.CreatedAt = hex.EncodeToString(random[:]), now()
+	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
+		if n.DomainID != 0 {
+			if _, err := db.DomainByID(ctx, n.DomainID); err != nil {
+				return err
+			}
+		}
+		var id string
+		err := q.QueryRowContext(ctx, `INSERT INTO api_key (id, hash, role, domain_id, description, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING RETURNING id`,
+			n.ID, n.Hash[:], string(n.Role), n.DomainID, n.Description, n.CreatedAt.UnixMicro()).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrExists
+		}
+		return err
+	}, func() {
+		db.keys[n.Hash] = n
+		*k = n
+	})
+	if err != nil {
+		return fmt.Errorf("create key: %w", err)
+	}
+	return nil
+}
+
+// KeyByHash finds a key, from memory.
+func (db *DB) KeyByHash(ctx context.Context, hash [32]byte) (store.Key, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Key{}, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if k, ok := db.keys[hash]; ok {
+		return k, nil
+	}
+	return store.Key{}, fmt.Errorf("key: %w", store.ErrNotFound)
+}
+
+// ListKeys returns all keys, oldest first.
+func (db *DB) ListKeys(ctx context.Context) ([]store.Key, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	list := make([]store.Key, 0, len(db.keys))
+	for _, k := range db.keys {
+		list = append(list, k)
+	}
+	slices.SortFunc(list, func(a, b store.Key) int {
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list, nil
+}
+
+// DeleteKey forgets a key.
+func (db *DB) DeleteKey(ctx context.Context, id string) error {
+	var hash [32]byte
+	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
+		var kept []byte
+		err := q.QueryRowContext(ctx, `DELETE FROM api_key WHERE id = $1 RETURNING hash`, id).Scan(&kept)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrNotFound
+		}
+		copy(hash[:], kept)
+		return err
+	}, func() { delete(db.keys, hash) })
+	if err != nil {
+		return fmt.Errorf("delete key %q: %w", id, err)
+	}
+	return nil
+}
+
+// PutCredential creates or replaces a login and sets its CreatedAt; created says
+// which. ErrNotFound if its domain does not exist, ErrExists if the login belongs
+// to another domain.
+func (db *DB) PutCredential(ctx context.Context, c store.Credential) (created bool, err error) {
+	if c.Login == "" || c.Login != strings.ToLower(c.Login) {
+		return false, fmt.Errorf("put credential %q: a login is a lower-case address", c.Login)
+	}
+	err = db.change(ctx, func(ctx context.Context, q Queryer) error {
+		if _, err := db.DomainByID(ctx, c.DomainID); err != nil {
+			return err
+		}
+		old, err := db.Credential(ctx, c.Login)
+		created = err != nil
+		if !created && old.DomainID != c.DomainID {
+			return store.ErrExists
+		}
+		c.CreatedAt = now()
+		_, err = q.ExecContext(ctx, `INSERT INTO credential (login, domain_id, password_hash, created_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash, created_at = excluded.created_at`,
+			c.Login, c.DomainID, c.PasswordHash, c.CreatedAt.UnixMicro())
+		return err
+	}, func() { db.credentials[c.Login] = c })
+	if err != nil {
+		return false, fmt.Errorf("put credential %q: %w", c.Login, err)
+	}
+	return created, nil
+}
+
+// Credential returns the login of that name, from memory.
+func (db *DB) Credential(ctx context.Context, login string) (store.Credential, error) {
+	if err := ctx.Err(); err != nil {
+		return store.Credential{}, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if c, ok := db.credentials[login]; ok {
+		return c, nil
+	}
+	return store.Credential{}, fmt.Errorf("credential %q: %w", login, store.ErrNotFound)
+}
+
+// ListCredentials returns a domain's logins by name. A domain that does not exist
+// has none.
+func (db *DB) ListCredentials(ctx context.Context, domainID int64) ([]store.Credential, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	var list []store.Credential
+	for _, c := range db.credentials {
+		if c.DomainID == domainID {
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b store.Credential) int { return strings.Compare(a.Login, b.Login) })
+	return list, nil
+}
+
+// DeleteCredential removes a login of the domain.
+func (db *DB) DeleteCredential(ctx context.Context, domainID int64, login string) error {
+	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
+		var kept string
+		err := q.QueryRowContext(ctx, `DELETE FROM credential WHERE domain_id = $1 AND login = $2 RETURNING login`, domainID, login).Scan(&kept)
+		if errors.Is(err, sql.ErrNoRows) {
+			return store.ErrNotFound
+		}
+		return err
+	}, func() { delete(db.credentials, login) })
+	if err != nil {
+		return fmt.Errorf("delete credential %q: %w", login, err)
+	}
+	return nil
+}

@@ -1,0 +1,304 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+const (
+	maxPage     = 1000
+	defaultScan = 100_000
+	// readFor bounds one read of events: a long reader keeps the log of a day file
+	// from shrinking.
+	readFor = 5 * time.Second
+)
+
+// allTypes are the types of events there can be in a file.
+var allTypes = []event.Type{event.Accepted, event.Rejected, event.Delivered, event.FailedTemporary, event.FailedPermanent,
+	event.Opened, event.Clicked, event.Unsubscribed, event.Complained, event.Stored}
+
+// Events returns one page. Each day file is read on its own, by the index that
+// narrows the query most, and the days are merged by id; days that cannot add to
+// the page are not opened.
+//
+// A recipient is found by the messages accepted for it, so events are found under
+// addresses that their message was accepted for.
+func (s *Store) Events(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	p, err := s.events(ctx, q)
+	if err != nil {
+		return store.EventPage{}, fmt.Errorf("list events: %w", err)
+	}
+	return p, nil
+}
+
+func (s *Store) events(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	if q.Limit < 1 || q.Limit > maxPage {
+		return store.EventPage{}, fmt.Errorf("a limit of %d is not within 1 to %d", q.Limit, maxPage)
+	}
+	if err := s.enter(); err != nil {
+		return store.EventPage{}, err
+	}
+	defer s.leave()
+	if err := ctx.Err(); err != nil {
+		return store.EventPage{}, err
+	}
+	if q.Scan <= 0 {
+		q.Scan = defaultScan
+	}
+	page := store.EventPage{Cursor: q.Before}
+	if q.Ascending {
+		page.Cursor = q.After
+	}
+	m := s.newMerge(q)
+	defer m.close()
+	for looked := 0; ; looked++ {
+		item, ok, err := m.peek(ctx)
+		if err != nil || !ok {
+			return page, err
+		}
+		if len(page.Items) == q.Limit || looked == q.Scan {
+			page.More = true
+			return page, nil
+		}
+		m.pop()
+		page.Cursor = item.ID
+		if q.Match == nil || q.Match(&item.Record, &item.Meta) {
+			page.Items = append(page.Items, item)
+		}
+	}
+}
+
+// A merge reads several days in the order of ids.
+type merge struct {
+	s     *Store
+	q     store.EventQuery
+	chunk int
+	days  []*dayEvents
+}
+
+// dayEvents is one day's part of a merge.
+type dayEvents struct {
+	d      *day
+	lo, hi mail.ID // what remains to be read, both exclusive
+	ahead  []store.EventItem
+	opened bool // d was entered
+	done   bool // nothing remains to be read
+}
+
+// newMerge picks the days whose events can lie within the query's bounds. No
+// event at or above the mark of the tides is read: one before it may still be
+// under way.
+func (s *Store) newMerge(q store.EventQuery) *merge {
+	m := &merge{s: s, q: q, chunk: q.Limit + 1}
+	if q.Match != nil {
+		m.chunk = max(m.chunk, 256)
+	}
+	hi := s.tides.mark(s.ids)
+	if q.Before > 0 {
+		hi = min(hi, q.Before)
+	}
+	for _, d := range s.allDays() {
+		newest := mail.ID(d.newest.Load())
+		if newest <= q.After || d.first >= hi || (q.Message != 0 && (q.Message < d.first || q.Message >= d.end)) {
+			continue
+		}
+		m.days = append(m.days, &dayEvents{d: d, lo: max(q.After, d.first-1), hi: min(hi, newest+1)})
+	}
+	return m
+}
+
+func (m *merge) close() {
+	for _, e := range m.days {
+		if e.opened {
+			e.d.leave()
+		}
+	}
+}
+
+// head is the id that the day's next event has, or a bound it cannot come before.
+func (m *merge) head(e *dayEvents) mail.ID {
+	switch {
+	case len(e.ahead) > 0:
+		return e.ahead[0].ID
+	case m.q.Ascending:
+		return e.lo + 1
+	}
+	return e.hi - 1
+}
+
+// peek returns the next event in order, if there is one.
+func (m *merge) peek(ctx context.Context) (store.EventItem, bool, error) {
+	for {
+		m.days = slices.DeleteFunc(m.days, func(e *dayEvents) bool {
+			over := e.done && len(e.ahead) == 0
+			if over && e.opened {
+				e.d.leave()
+			}
+			return over
+		})
+		if len(m.days) == 0 {
+			return store.EventItem{}, false, nil
+		}
+		first := slices.MinFunc(m.days, func(a, b *dayEvents) int {
+			if m.q.Ascending {
+				return cmp.Compare(m.head(a), m.head(b))
+			}
+			return cmp.Compare(m.head(b), m.head(a))
+		})
+		if len(first.ahead) > 0 {
+			m.days[0], m.days[slices.Index(m.days, first)] = first, m.days[0]
+			return first.ahead[0], true, nil
+		}
+		if err := m.fetch(ctx, first); err != nil {
+			return store.EventItem{}, false, err
+		}
+	}
+}
+
+// pop passes over the event that peek returned.
+func (m *merge) pop() { m.days[0].ahead = m.days[0].ahead[1:] }
+
+// fetch reads a day's next events. A damaged day has none; it was reported.
+func (m *merge) fetch(ctx context.Context, e *dayEvents) error {
+	e.done = true
+	return m.s.withDay(ctx, e.d, func(d *day) error {
+		items, err := d.readEvents(ctx, m.q, e.lo, e.hi, m.chunk)
+		if err != nil || len(items) == 0 {
+			return err
+		}
+		e.ahead = items
+		e.done = len(items) < m.chunk
+		if m.q.Ascending {
+			e.lo = items[len(items)-1].ID
+		} else {
+			e.hi = items[len(items)-1].ID
+		}
+		return nil
+	})
+}
+
+// readEvents reads up to n events of a day with ids between lo and hi.
+func (d *day) readEvents(ctx context.Context, q store.EventQuery, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+	ctx, cancel := context.WithTimeout(ctx, readFor)
+	defer cancel()
+	query, args := eventSQL(q)
+	args = append([]any{q.DomainID, int64(lo), int64(hi), n}, args...)
+	rows, err := d.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []store.EventItem
+	metas := map[mail.ID]event.Meta{}
+	for rows.Next() {
+		item, err := scanEvent(rows, metas)
+		if err != nil {
+			return nil, err
+		}
+		item.DomainID = q.DomainID
+		items = append(items, item)
+	}
+	return items, rows.Err()
+}
+
+func scanEvent(rows *sql.Rows, metas map[mail.ID]event.Meta) (store.EventItem, error) {
+	var item store.EventItem
+	var id, at, kind, msg int64
+	var raw, meta sql.NullString
+	var data sql.RawBytes
+	if err := rows.Scan(&id, &at, &kind, &msg, &item.Recipient, &raw, &data, &meta); err != nil {
+		return item, err
+	}
+	item.ID, item.Time, item.Type, item.Message = mail.ID(id), time.UnixMicro(at).UTC(), event.Type(kind), mail.ID(msg)
+	if raw.Valid {
+		item.Recipient = raw.String
+	}
+	if err := json.Unmarshal(data, &item.Data); err != nil {
+		return item, fmt.Errorf("event %v: %w", item.ID, err)
+	}
+	m, ok := metas[item.Message]
+	if !ok && meta.Valid {
+		if err := json.Unmarshal([]byte(meta.String), &m); err != nil {
+			return item, fmt.Errorf("message %v: %w", item.Message, err)
+		}
+		metas[item.Message] = m
+	}
+	item.Meta = m
+	return item, nil
+}
+
+// eventSQL returns the statement that finds a query's events in one day file, and
+// its arguments from $5 on; $1 to $4 are domain, both bounds, and number. The
+// index is chosen here and named, never left to the planner's guess.
+func eventSQL(q store.EventQuery) (string, []any) {
+	order := "DESC"
+	if q.Ascending {
+		order = "ASC"
+	}
+	var args []any
+	arg := func(v any) string {
+		args = append(args, v)
+		return fmt.Sprintf("$%d", len(args)+4)
+	}
+	bounds := `e.domain = $1 AND e.id > $2 AND e.id < $3`
+	address := addressKey(q.Recipient)
+	var find string
+	switch {
+	case q.Message != 0:
+		find = `SELECT e.id FROM event e INDEXED BY event_msg WHERE e.msg = ` + arg(int64(q.Message)) + ` AND ` + bounds + filters(q, address, arg)
+	case q.MessageID != "":
+		find = `SELECT e.id FROM message m INDEXED BY message_mid CROSS JOIN event e INDEXED BY event_msg ON e.msg = m.id
+			WHERE m.domain = $1 AND m.mid = ` + arg(q.MessageID) + ` AND ` + bounds + filters(q, address, arg)
+	case q.Recipient != "":
+		find = `SELECT e.id FROM recipient r CROSS JOIN event e INDEXED BY event_msg ON e.msg = r.msg
+			WHERE r.domain = $1 AND r.rcpt = ` + arg(address) + ` AND ` + bounds + filters(q, address, arg)
+	default:
+		// One ordered run of the index per type; SQLite merges them.
+		types := q.Types
+		if len(types) == 0 {
+			types = allTypes
+		}
+		types = slices.Compact(slices.Sorted(slices.Values(types)))
+		var runs []string
+		for _, t := range types {
+			runs = append(runs, fmt.Sprintf(`SELECT e.id FROM event e INDEXED BY event_domain WHERE e.type = %d AND %s`, uint8(t), bounds))
+		}
+		find = strings.Join(runs, ` UNION ALL `)
+	}
+	return `SELECT e.id, e.at, e.type, e.msg, e.rcpt, e.raw, e.data, m.meta
+		FROM (` + find + ` ORDER BY 1 ` + order + ` LIMIT $4) found
+		CROSS JOIN event e ON e.id = found.id LEFT JOIN message m ON m.id = e.msg
+		ORDER BY e.id ` + order, args
+}
+
+// filters are the conditions that the chosen index does not cover.
+func filters(q store.EventQuery, address string, arg func(any) string) string {
+	var b strings.Builder
+	if address != "" {
+		b.WriteString(` AND e.rcpt = ` + arg(address))
+	}
+	if q.Message != 0 && q.MessageID != "" {
+		b.WriteString(` AND e.msg IN (SELECT id FROM message WHERE mid = ` + arg(q.MessageID) + `)`)
+	}
+	if len(q.Types) > 0 {
+		b.WriteString(` AND e.type IN (`)
+		for i, t := range q.Types {
+			if i > 0 {
+				b.WriteString(`, `)
+			}
+			fmt.Fprintf(&b, "%d", uint8(t))
+		}
+		b.WriteString(`)`)
+	}
+	return b.String()
+}

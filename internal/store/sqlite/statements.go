@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// statements are prepared on the writing connection itself and run there as they
+// are. Through a sql.Tx they would be prepared anew with every call.
+type statements struct {
+	begin, commit, rollback             *sql.Stmt
+	savepoint, rollbackTo, releasePoint *sql.Stmt
+
+	insertMessage, insertBody, insertRow, insertEvent, insertRecipient *sql.Stmt
+
+	deleteRow, deferRow, countDown, rescheduleRow, holdRow, deleteBody *sql.Stmt
+
+	all []*sql.Stmt
+}
+
+func (st *statements) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, s := range []struct {
+		to  **sql.Stmt
+		sql string
+	}{
+		{&st.begin, `BEGIN IMMEDIATE`},
+		{&st.commit, `COMMIT`},
+		{&st.rollback, `ROLLBACK`},
+		{&st.savepoint, `SAVEPOINT op`},
+		{&st.rollbackTo, `ROLLBACK TO op`},
+		{&st.releasePoint, `RELEASE op`},
+
+		{&st.insertMessage, `INSERT INTO message (id, domain, first_row, row_count, pending, size, mid, envelope, meta)
+			VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)`},
+		{&st.insertBody, `INSERT INTO body (id, codec, size, sum, data) VALUES ($1, $2, $3, $4, $5)`},
+		{&st.insertRow, `INSERT INTO queue (id, msg, domain, dest, rcpt, due, expires, attempt, held, last)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`},
+		{&st.insertEvent, `INSERT INTO event (id, at, domain, type, msg, rcpt, raw, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`},
+		{&st.insertRecipient, `INSERT INTO recipient (domain, rcpt, msg) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`},
+
+		{&st.deleteRow, `DELETE FROM queue WHERE id = $1 AND msg = $2 AND domain = $3`},
+		{&st.deferRow, `UPDATE queue SET due = $4, attempt = $5, last = $6 WHERE id = $1 AND msg = $2 AND domain = $3`},
+		{&st.countDown, `UPDATE message SET pending = pending - $2 WHERE id = $1`},
+		{&st.rescheduleRow, `UPDATE queue SET due = $2 WHERE id = $1`},
+		{&st.holdRow, `UPDATE queue SET held = $2 WHERE id = $1 AND held <> $2`},
+		{&st.deleteBody, `DELETE FROM body WHERE id = $1 AND (SELECT pending FROM message WHERE message.id = $1) = 0`},
+	} {
+		var err error
+		if *s.to, err = conn.PrepareContext(ctx, s.sql); err != nil {
+			return err
+		}
+		st.all = append(st.all, *s.to)
+	}
+	return nil
+}
+
+func (st *statements) close() error {
+	var errs []error
+	for _, s := range st.all {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
