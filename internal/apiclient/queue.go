@@ -2,6 +2,7 @@ package apiclient
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -134,4 +135,10 @@ type TLSOutcome struct {
 // CheckTLS looks at the MX hosts of a recipient domain without sending mail.
 func (c *Client) CheckTLS(ctx context.Context, domain string) (Answer[TLSCheck], error) {
 	return do[TLSCheck](ctx, c, call{method: http.MethodGet, path: []string{"v1", "sealpost", "tls", domain}, timeout: 3 * time.Minute})
+}
+
+// LabObservations asks a lab server what its receivers saw, of one message (Message-ID without
+// angle brackets) or in all. Only the lab's own socket answers this.
+func (c *Client) LabObservations(ctx context.Context, messageID string) (Answer[json.RawMessage], error) {
+	return do[json.RawMessage](ctx, c, call{method: http.MethodGet, path: []string{"v1", "sealpost", "lab"}, query: url.Values{"message-id": {messageID}}})
 }
