@@ -2,9 +2,9 @@
 # Fetches what the tests need besides Go: a C compiler for the race detector, and the real programs that the
 # interoperability tests talk to, Postfix, Exim and openssl. Today it knows Debian and its relatives.
 #
-# No package that is there already is upgraded or removed, no mail system of this machine is
-# replaced, and nothing is started as a service. Where something cannot be had this script says so in one line
-# and goes on: the tests that need it then fail with the same advice.
+# No package that is there is removed, no mail system of this machine is replaced, and nothing is started
+# as a service. Where something cannot be had this script says so in one line and goes on: the tests that
+# need it then fail with the same advice.
 #
 #   SEALPOST_TEST_INSTALL=no   install nothing, only report
 #
@@ -63,7 +63,11 @@ install_postfix() {
 	say "installing postfix (no service is started)"
 	apt_install debconf # for the next line, on the barest images
 	echo "postfix postfix/main_mailer_type select No configuration" | as_root debconf-set-selections >&2
-	apt_install postfix
+	apt_install postfix || return 1
+	# The package also asks for a start at the next boot.
+	if have systemctl; then
+		as_root systemctl --quiet disable postfix.service >&2 || say "could not disable postfix.service; it may start at the next boot"
+	fi
 }
 
 # install_exim unpacks Exim into the cache: as a package it would replace Postfix.

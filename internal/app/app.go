@@ -41,10 +41,22 @@ import (
 type Options struct {
 	Version string
 	Log     io.Writer // where the log goes; nil is standard error
-	// Ready is called once everything listens, with the address of the HTTP API.
-	Ready func(api net.Addr)
+	// Ready is called once everything listens, with the addresses that it listens on.
+	Ready func(Addresses)
+	// HandshakeTimeout is the limit for a TLS handshake with an MX host; 0 is the
+	// real one, 30 s. It is for tests and the lab, where receivers stall on purpose.
+	HandshakeTimeout time.Duration
 
 	lab *lab.Lab
+}
+
+// Addresses are where a running server listens. They differ from the configuration
+// where that leaves the port to the system. What is not configured is nil.
+type Addresses struct {
+	API           net.Addr // the HTTP API; never nil
+	Admin         net.Addr // health and metrics
+	Submission    net.Addr // SMTP with STARTTLS
+	SubmissionTLS net.Addr // SMTP with implicit TLS
 }
 
 // A StartError is a problem that a person must solve before the server can run: a
@@ -141,10 +153,8 @@ func newResolver(cfg config.Config, l *lab.Lab) (dnssec.Resolver, error) {
 
 func (a *app) buildDelivery(roots *x509.CertPool) {
 	dial := newDialer(a.cfg.Delivery, a.guard)
-	var timeouts smtpclient.Timeouts
 	if l := a.opts.lab; l != nil {
 		dial, roots = l.Dial(dial), l.Roots(roots)
-		timeouts.Handshake = lab.HandshakeTime
 	}
 	a.deliverer = delivery.New(delivery.Config{
 		HostName: a.cfg.Server.Hostname,
@@ -154,7 +164,7 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
 		Logger:   a.log,
-		Timeouts: timeouts,
+		Timeouts: smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
 	})
 	a.queue = queue.New(
 		queue.Roles{Queue: a.store, Domains: a.store, Contents: a.store},
@@ -178,7 +188,6 @@ func (a *app) buildDoors() error {
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
-		MaxSize:         a.cfg.Accept.MessageSize,
 	}, a.store, a.store, a.queue, a.log)
 	verifier, err := credential.NewVerifier(a.store)
 	if err != nil {
@@ -190,7 +199,8 @@ func (a *app) buildDoors() error {
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
-		Passwords: passwords{}, Resolver: txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		HashPassword: credential.Hash,
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {
@@ -247,13 +257,6 @@ type prober struct{ d *delivery.Deliverer }
 
 func (p prober) Probe(ctx context.Context, domain string) (any, error) {
 	return p.d.Check(ctx, domain), nil
-}
-
-// passwords hashes the passwords of new logins.
-type passwords struct{}
-
-func (passwords) Hash(_ context.Context, password string) (string, error) {
-	return credential.Hash(password)
 }
 
 // txtResolver reads the records of sending domains.

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +13,8 @@ import (
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/config"
-	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/lab"
+	"github.com/sealpost/sealpost/internal/signing"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -42,7 +44,7 @@ func RunLab(ctx context.Context, o LabOptions) error {
 		return &StartError{err}
 	}
 	defer l.Close()
-	opts := Options{Version: o.Version, Log: o.Log, lab: l}
+	opts := Options{Version: o.Version, Log: o.Log, HandshakeTimeout: lab.HandshakeTime, lab: l}
 	a, err := build(ctx, cfg, opts)
 	if err != nil {
 		return err
@@ -55,7 +57,7 @@ func RunLab(ctx context.Context, o LabOptions) error {
 	if err != nil {
 		return errors.Join(err, a.store.Close())
 	}
-	a.opts.Ready = func(api net.Addr) { welcome(o.Stdout, api.String(), key, l) }
+	a.opts.Ready = func(at Addresses) { welcome(o.Stdout, at.API.String(), key, l) }
 	return a.run(ctx, ls)
 }
 
@@ -100,7 +102,7 @@ func isLab(dir string) bool {
 // prepareLab makes the sending domain and a fresh key. Keys of earlier starts, which
 // nobody can read again, are forgotten.
 func (a *app) prepareLab(ctx context.Context) (key string, err error) {
-	if err := httpapi.EnsureDomain(ctx, a.store, lab.SendingDomain, store.DomainActive); err != nil {
+	if err := a.ensureLabDomain(ctx); err != nil {
 		return "", fmt.Errorf("create the lab's domain: %w", err)
 	}
 	old, err := a.store.ListKeys(ctx)
@@ -112,11 +114,34 @@ func (a *app) prepareLab(ctx context.Context) (key string, err error) {
 			return "", err
 		}
 	}
-	key, err = httpapi.NewKey(ctx, a.store, "lab")
-	if err != nil {
+	key = "lab-" + strings.ToLower(rand.Text())
+	k := store.Key{Hash: sha256.Sum256([]byte(key)), Role: store.RoleAdmin, Description: "lab"}
+	if err := a.store.CreateKey(ctx, &k); err != nil {
 		return "", fmt.Errorf("create the lab's key: %w", err)
 	}
 	return key, nil
+}
+
+func (a *app) ensureLabDomain(ctx context.Context) error {
+	if _, err := a.store.Domain(ctx, lab.SendingDomain); !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	signer, err := signing.GenerateRSA()
+	if err != nil {
+		return err
+	}
+	private, err := signer.PEM()
+	if err != nil {
+		return err
+	}
+	public, err := signer.TXT()
+	if err != nil {
+		return err
+	}
+	return a.store.CreateDomain(ctx, &store.Domain{
+		Name: lab.SendingDomain, State: store.DomainActive,
+		DKIM: store.DKIMKey{Selector: "lab", PrivatePEM: string(private), Public: public},
+	})
 }
 
 // welcome prints what a newcomer needs for the first two minutes.

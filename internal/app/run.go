@@ -56,6 +56,17 @@ func (ls *listeners) all() []net.Listener {
 	return open
 }
 
+// addresses returns where the listeners listen.
+func (ls *listeners) addresses() Addresses {
+	at := func(l net.Listener) net.Addr {
+		if l == nil {
+			return nil
+		}
+		return l.Addr()
+	}
+	return Addresses{API: at(ls.api), Admin: at(ls.admin), Submission: at(ls.starttls), SubmissionTLS: at(ls.implicit)}
+}
+
 // listen opens every socket, or none.
 func (a *app) listen() (_ *listeners, err error) {
 	ls := &listeners{}
@@ -148,7 +159,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	})
 	a.log.Info("ready", "api", ls.api.Addr().String(), "data", a.cfg.Server.DataDir, "version", a.opts.Version)
 	if a.opts.Ready != nil {
-		a.opts.Ready(ls.api.Addr())
+		a.opts.Ready(ls.addresses())
 	}
 
 	<-ctx.Done()

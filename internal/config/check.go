@@ -18,6 +18,7 @@ import (
 const (
 	minWait, maxWait         = 100 * time.Millisecond, 24 * time.Hour
 	minLifetime, maxLifetime = time.Second, 5 * 24 * time.Hour
+	maxRetention             = 365 * 24 * time.Hour
 	maxWaits                 = 50
 )
 

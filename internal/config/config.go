@@ -26,6 +26,7 @@ type Config struct {
 	Accept     Accept
 	Delivery   Delivery
 	Database   Database
+	Retention  Retention
 	Log        Log
 
 	base string // the folder that relative paths counted from
@@ -110,6 +111,12 @@ type Database struct {
 	// URL is empty, which is the embedded store in Server.DataDir. This version
 	// knows no other.
 	URL string
+}
+
+// Retention is how long what is finished is kept.
+type Retention struct {
+	Content time.Duration // contents, from acceptance; those still queued stay
+	Events  time.Duration // events and their messages' facts
 }
 
 // Log is what the process writes to standard error.

@@ -41,7 +41,8 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 		},
-		Log: config.Log{Format: config.LogText, Level: config.LogInfo},
+		Retention: config.Retention{Content: 72 * time.Hour, Events: 720 * time.Hour},
+		Log:       config.Log{Format: config.LogText, Level: config.LogInfo},
 	}
 	if diff := cmp.Diff(want, got, compare()); diff != "" {
 		t.Errorf("default (-want +got):\n%s", diff)
@@ -84,6 +85,9 @@ max_connections = 10
 max_connections_per_next_hop = 10
 [database]
 url = ""
+[retention]
+content = "0s"
+events = "24h"
 [log]
 format = "json"
 level = "debug"
@@ -106,7 +110,8 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
-		Log: config.Log{Format: config.LogJSON, Level: config.LogDebug},
+		Retention: config.Retention{Events: 24 * time.Hour},
+		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}
 	if diff := cmp.Diff(want, got, compare()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

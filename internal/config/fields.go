@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // field is one setting. The table of fields is the only place that knows its name, its default and
@@ -45,6 +46,7 @@ func sections() []section {
 			doc:   "Empty is the embedded store in `server.data_dir`. PostgreSQL (`postgres://…`) is not available in this version.",
 			check: checkDatabase, secret: true,
 		}}},
+		{"retention", "How long what is finished is kept. What is still queued always is.", retentionFields()},
 		{"log", "What the process writes to standard error.", []field{
 			{key: "log.format", target: func(c *Config) any { return &c.Log.Format }, value: `"text"`,
 				doc:   "`text` for people, `json` for log collectors: one object per line.",
@@ -118,6 +120,19 @@ func acceptFields() []field {
 		{key: "accept.message_size", target: func(c *Config) any { return &c.Accept.MessageSize }, value: `"25MiB"`,
 			doc:   "The largest message, with its attachments as they are encoded: a number of octets, or with KiB or MiB. From 64KiB to 256MiB.",
 			check: func(c *Config) error { return between(c.Accept.MessageSize, 64<<10, 256<<20, formatSize) }},
+	}
+}
+
+func retentionFields() []field {
+	return []field{
+		{key: "retention.content", target: func(c *Config) any { return &c.Retention.Content }, value: `"72h"`,
+			doc:   "How long the content of a finished message can be read again, counted from its acceptance. From 0s (dropped once it is finished) to 8760h (a year).",
+			check: func(c *Config) error { return between(c.Retention.Content, 0, maxRetention, formatDuration) }},
+		{key: "retention.events", target: func(c *Config) any { return &c.Retention.Events }, value: `"720h"`,
+			doc: "How long events are kept, by whole days. From 24h to 87600h (ten years).",
+			check: func(c *Config) error {
+				return between(c.Retention.Events, 24*time.Hour, 10*maxRetention, formatDuration)
+			}},
 	}
 }
 

@@ -66,10 +66,10 @@ type Config struct {
 
 // A Deliverer makes attempts. It is safe for concurrent use.
 type Deliverer struct {
-	cfg     Config
-	pool    *pool
-	hellos  *memo // addresses that need a small ClientHello, for a day
-	absent  *memo // domains that were said not to exist
+	cfg    Config
+	pool   *pool
+	hellos *memo // addresses that need a small ClientHello, for a day
+	absent *memo // domains that were said not to exist
 }
 
 const (

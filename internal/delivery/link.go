@@ -30,7 +30,8 @@ type link struct {
 	plain    bool
 	detail   mail.TLSDetail
 	verified bool
-	messages int // transactions so far
+	messages int       // transactions so far
+	opened   time.Time // when we began to connect
 	expiry   *time.Timer
 }
 
@@ -53,13 +54,14 @@ func (l *link) quit() {
 func (d *Deliverer) dial(ctx context.Context, host target, addr netip.Addr) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
+	opened := time.Now()
 	conn, err := d.cfg.Dial(ctx, "tcp", netip.AddrPortFrom(addr, uint16(d.cfg.Port)).String())
 	if err != nil {
 		return nil, err
 	}
 	l := &link{
 		client: smtpclient.New(conn, smtpclient.Config{Name: d.cfg.HostName, Timeouts: d.cfg.Timeouts}),
-		host:   host, addr: addr,
+		host:   host, addr: addr, opened: opened,
 	}
 	if a, _, err := net.SplitHostPort(conn.LocalAddr().String()); err == nil {
 		l.local = a

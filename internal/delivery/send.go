@@ -44,6 +44,9 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 	res, err := l.client.Send(ctx, tx)
 	session.Duration = time.Since(start)
 	a.report.Transmitting += session.Duration
+	if !reused {
+		session.Duration = time.Since(l.opened) // the session began with the connection
+	}
 
 	if reused && res.State == smtpclient.StateLost && res.Mail.Code == 0 && res.Closing.Code == 0 && ctx.Err() == nil {
 		l.client.Close()

@@ -62,12 +62,6 @@ type Prober interface {
 	Probe(ctx context.Context, domain string) (any, error)
 }
 
-// A PasswordHasher hashes the passwords of submission logins. password.Hasher
-// satisfies it.
-type PasswordHasher interface {
-	Hash(ctx context.Context, password string) (string, error)
-}
-
 // Config is what the operator sets.
 type Config struct {
 	// PublicURL is the address of the API as clients see it, without a slash at its
@@ -104,11 +98,12 @@ type Deps struct {
 	Queue       Queue
 	NextHops    NextHops
 	// Explain tells about matching rows, as the queue knows it.
-	Explain   func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
-	Passwords PasswordHasher
-	Resolver  Resolver
-	Prober    Prober
-	Log       *slog.Logger
+	Explain func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
+	// HashPassword returns what is stored of a submission login's password.
+	HashPassword func(password string) (string, error)
+	Resolver     Resolver
+	Prober       Prober
+	Log          *slog.Logger
 }
 
 // An API answers requests. It is safe for concurrent use.

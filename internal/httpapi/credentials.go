@@ -36,7 +36,7 @@ func newPassword() string {
 }
 
 func (a *API) putCredential(ctx context.Context, d store.Domain, login, secret string) error {
-	hash, err := a.deps.Passwords.Hash(ctx, secret)
+	hash, err := a.deps.HashPassword(secret)
 	if err != nil {
 		return err
 	}

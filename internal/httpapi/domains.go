@@ -192,7 +192,11 @@ func (a *API) newKey(p params) (store.DKIMKey, error) {
 	if err != nil {
 		return store.DKIMKey{}, fmt.Errorf("encode a DKIM key: %w", err)
 	}
-	return store.DKIMKey{Selector: selector, PrivatePEM: string(pem), Public: key.TXT()}, nil
+	public, err := key.TXT()
+	if err != nil {
+		return store.DKIMKey{}, fmt.Errorf("encode a DKIM record: %w", err)
+	}
+	return store.DKIMKey{Selector: selector, PrivatePEM: string(pem), Public: public}, nil
 }
 
 // validSelector reports whether s can be a DKIM selector (RFC 6376 section 3.1):

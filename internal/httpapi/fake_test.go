@@ -394,9 +394,5 @@ func (fakeProber) Probe(_ context.Context, domain string) (any, error) {
 	return map[string]string{"domain": domain}, nil
 }
 
-// A fakeHasher stores passwords as they are, so that tests can look at them.
-type fakeHasher struct{}
-
-func (fakeHasher) Hash(_ context.Context, password string) (string, error) {
-	return "hash of " + password, nil
-}
+// fakeHash stores passwords as they are, so that tests can look at them.
+func fakeHash(password string) (string, error) { return "hash of " + password, nil }

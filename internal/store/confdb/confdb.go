@@ -1,7 +1,7 @@
 // Package confdb keeps an installation's configuration: sending domains, API keys
 // and submission logins. They are few, change rarely and are asked for with every
 // message, so the package holds all of them in memory and writes through to three
-// SQL tables.
+// SQL tables. A fourth one remembers which MX hosts gave TLS.
 //
 // Its statements are written once in the SQL that SQLite and PostgreSQL both
 // accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database
@@ -42,6 +42,7 @@ var (
 // A DB answers for domains, keys and credentials. It assumes that nobody else
 // writes to the tables. It is safe for concurrent use.
 type DB struct {
+	read    Queryer
 	write   Transactor
 	writing chan struct{} // holds one token while a change is under way
 
@@ -55,6 +56,7 @@ type DB struct {
 // Open reads all configuration through q. Changes go through write.
 func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 	db := &DB{
+		read:        q,
 		write:       write,
 		writing:     make(chan struct{}, 1),
 		domains:     map[int64]*store.Domain{},

@@ -39,7 +39,7 @@ type day struct {
 
 	mu      sync.Mutex
 	damaged error
-	pruned  bool
+	gone    bool // its file was removed or set aside
 	users   int
 	used    time.Time // when the last user left
 	read    *sql.DB   // nil while closed
@@ -148,7 +148,7 @@ func (d *day) open() error {
 	switch {
 	case d.damaged != nil:
 		return d.damaged
-	case d.pruned:
+	case d.gone:
 		return store.ErrNotFound
 	case d.read != nil:
 		return nil
@@ -166,6 +166,9 @@ func (d *day) leave() {
 	defer d.mu.Unlock()
 	d.users--
 	d.used = time.Now()
+	if d.users == 0 && d.damaged != nil && !d.gone {
+		d.s.background.Go(func() { d.s.remove(d) })
+	}
 }
 
 // writer returns the day's committer, starting it if need be. The caller has
@@ -193,20 +196,28 @@ func (d *day) idle(now time.Time, after time.Duration) bool {
 }
 
 // shut closes the file. mu is held and there are no users.
+//
+// After a failure the file is left as it is, open: closing it would move the log
+// into the file, on a disk that does not do what it says, and remove the log. The
+// process is about to end, and the next start replays it.
 func (d *day) shut() error {
 	var errs []error
+	failed := d.s.Err() != nil
 	if d.w != nil {
-		if d.damaged == nil && d.s.Err() == nil {
-			// Before the log goes, see census.
-			errs = append(errs, d.s.config.list(context.Background(), d.name, false))
+		d.w.stop()
+		if !failed {
+			if d.damaged == nil {
+				// Before the log goes, see census.
+				errs = append(errs, d.s.config.list(context.Background(), d.name, false))
+			}
+			errs = append(errs, d.w.close())
 		}
-		errs = append(errs, d.w.stop())
 		d.w = nil
 	}
-	if d.read != nil {
+	if d.read != nil && !failed {
 		errs = append(errs, d.read.Close())
-		d.read = nil
 	}
+	d.read = nil
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close day %s: %w", d.name, err)
 	}

@@ -48,7 +48,8 @@ func (s *Store) openDays(ctx context.Context, names []string) (newest mail.ID, e
 		case errors.Is(err, store.ErrNewer):
 			return 0, fmt.Errorf("open %s: %w", d.path, err)
 		case errors.Is(err, errDamaged), classify(err) == corruptError:
-			newest = max(newest, d.end)
+			// Its ids are not known, but none is from the future.
+			newest = max(newest, min(d.end, mail.FirstID(time.Now().Add(time.Second))))
 			if err := s.setAside(ctx, d, err); err != nil {
 				return 0, err
 			}
@@ -113,11 +114,18 @@ func (s *Store) setAside(ctx context.Context, d *day, cause error) error {
 	return nil
 }
 
-// report remembers a damage and says it aloud.
+// report remembers a damage and says it aloud. A file that is set aside after its
+// damage was reported completes the report.
 func (s *Store) report(d Damage) {
 	s.log.Error("mail of a day cannot be read", "day", d.Day, "error", d.Err, "set-aside-as", d.Moved)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for i, known := range s.damages {
+		if known.Day == d.Day && known.Moved == "" && d.Moved != "" {
+			s.damages[i].Moved = d.Moved
+			return
+		}
+	}
 	s.damages = append(s.damages, d)
 }
 

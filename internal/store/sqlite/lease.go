@@ -222,18 +222,22 @@ func choose(rows []store.Row, limit int) (chosen, left []store.Row) {
 // rowColumns are the columns that scanRow reads.
 const rowColumns = `id, msg, domain, dest, rcpt, due, expires, attempt, held, last`
 
-func scanRow(rows *sql.Rows) (store.Row, error) {
-	var r store.Row
+// A nil wanted reads every row; else the address of a row that is not wanted is
+// not taken apart.
+func scanRow(rows *sql.Rows, wanted func(mail.ID) bool) (r store.Row, ok bool, err error) {
 	var id, msg, due, expires int64
 	var rcpt string
 	if err := rows.Scan(&id, &msg, &r.DomainID, &r.NextHop, &rcpt, &due, &expires, &r.Attempt, &r.Held, &r.LastReply); err != nil {
-		return r, err
+		return r, false, err
 	}
 	r.ID, r.Message, r.Due, r.Expires = mail.ID(id), mail.ID(msg), due2time(due), moment(expires)
-	if err := r.Recipient.UnmarshalText([]byte(rcpt)); err != nil {
-		return r, fmt.Errorf("row %v: %w", r.ID, err)
+	if wanted != nil && !wanted(r.ID) {
+		return r, false, nil
 	}
-	return r, nil
+	if err := r.Recipient.UnmarshalText([]byte(rcpt)); err != nil {
+		return r, false, fmt.Errorf("row %v: %w", r.ID, err)
+	}
+	return r, true, nil
 }
 
 // freeRows reads a day's due rows that are not leased, one more than the limit, and
@@ -246,11 +250,11 @@ func (s *Store) freeRows(ctx context.Context, d *day, r store.LeaseRequest) (due
 	}
 	defer rows.Close()
 	for rows.Next() {
-		row, err := scanRow(rows)
+		row, free, err := scanRow(rows, s.leases.free)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		if !s.leases.free(row.ID) {
+		if !free {
 			continue
 		}
 		if row.Due.After(r.Now) || len(due) > r.Limit {

@@ -232,3 +232,26 @@ var loginTests = []test{
 		f.is(err, store.ErrNotFound)
 	}},
 }
+
+var peerTests = []test{
+	{"hosts are found again, with their latest time", func(f *fixture) {
+		f.must(f.s.NoteTLS(f.Context(), map[string]time.Time{"mx1.example": t0, "mx2.example": t0.Add(time.Hour)}, t0.Add(-time.Hour)))
+		f.must(f.s.NoteTLS(f.Context(), map[string]time.Time{"mx1.example": t0.Add(2 * time.Hour), "mx2.example": t0}, t0.Add(-time.Hour)))
+		for range 2 {
+			got, err := f.s.SeenTLS(f.Context(), t0)
+			f.must(err)
+			f.same("hosts", got, map[string]time.Time{"mx1.example": t0.Add(2 * time.Hour), "mx2.example": t0.Add(time.Hour)})
+			f.reopen(f)
+		}
+	}},
+	{"hosts not seen for long are neither shown nor kept", func(f *fixture) {
+		f.must(f.s.NoteTLS(f.Context(), map[string]time.Time{"old.example": t0, "new.example": t0.Add(time.Hour)}, t0))
+		got, err := f.s.SeenTLS(f.Context(), t0.Add(time.Minute))
+		f.must(err)
+		f.same("shown", got, map[string]time.Time{"new.example": t0.Add(time.Hour)})
+		f.must(f.s.NoteTLS(f.Context(), nil, t0.Add(time.Minute)))
+		got, err = f.s.SeenTLS(f.Context(), t0.Add(-time.Hour))
+		f.must(err)
+		f.same("kept", got, map[string]time.Time{"new.example": t0.Add(time.Hour)})
+	}},
+}

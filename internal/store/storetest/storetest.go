@@ -39,6 +39,7 @@ func Run(t *testing.T, open Opener) {
 		{"Events", eventTests},
 		{"Prune", pruneTests},
 		{"Domains", domainTests},
+		{"Peers", peerTests},
 		{"Logins", loginTests},
 		{"Laws", lawTests},
 	} {

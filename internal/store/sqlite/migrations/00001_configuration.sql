@@ -37,3 +37,9 @@ CREATE TABLE day (
     name  TEXT    PRIMARY KEY, -- 2006-01-02
     dirty INTEGER NOT NULL CHECK (dirty IN (0, 1))
 );
+
+-- MX hosts that have completed a TLS handshake with us.
+CREATE TABLE peer (
+    host    TEXT    PRIMARY KEY,
+    seen_at INTEGER NOT NULL -- microseconds since 1970, UTC
+);
