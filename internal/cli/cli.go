@@ -178,6 +178,9 @@ func explain(err error) string {
 			}
 		}
 	}
+	if away, ok := errors.AsType[*apiclient.Unreachable](err); ok && strings.HasPrefix(away.Target, "http") {
+		text += "; check the address, and that the server runs"
+	}
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}

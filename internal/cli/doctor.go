@@ -213,7 +213,13 @@ func (d *doctor) resolver(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
-	if _, err := r.LookupNS(ctx, "."); err != nil {
+	_, err := r.LookupNS(ctx, ".")
+	dns, ok := errors.AsType[*net.DNSError](err)
+	switch {
+	case ok && dns.IsNotFound:
+		d.found("resolver", warning, name+" answers, but does not know the root; it may not know the rest of the Internet either")
+		return
+	case err != nil:
 		d.found("resolver", failure, fmt.Sprintf("%s does not answer: %v; set delivery.resolver", name, err))
 		return
 	}

@@ -183,7 +183,7 @@ func eventRow(e apiclient.Event) []string {
 	}
 	secured, host, said := "", "", ""
 	if st := e.Status; st != nil {
-		secured = tlsWord(st.TLS, st.CertificateVerified)
+		secured = tlsWord(e.Event, st)
 		if st.MXHost != nil {
 			host = *st.MXHost
 		}
@@ -196,17 +196,20 @@ func eventRow(e apiclient.Event) []string {
 	return []string{when, name, e.Recipient, secured, host, e.Message.Headers.MessageID, said}
 }
 
-// tlsWord says how the connection was secured, in one word.
-func tlsWord(tls, verified *bool) string {
+// tlsWord says how the connection was secured, in one word. Only a message that went
+// out went out in plaintext.
+func tlsWord(event string, st *apiclient.DeliveryStatus) string {
 	switch {
-	case tls == nil:
+	case st.TLS == nil:
 		return ""
-	case !*tls:
-		return "plaintext"
-	case verified != nil && *verified:
+	case *st.TLS && st.CertificateVerified != nil && *st.CertificateVerified:
 		return "verified"
+	case *st.TLS:
+		return "unverified"
+	case event == "delivered":
+		return "plaintext"
 	}
-	return "unverified"
+	return "none"
 }
 
 // replyText is what was said about an attempt.
@@ -235,7 +238,7 @@ func (s *session) printEvents() func([]apiclient.Event) error {
 	return func(events []apiclient.Event) error {
 		var b strings.Builder
 		if !begun && !s.json() {
-			c.widen([]string{"2006-01-02 15:04:05Z", "failed (permanent)", "someone@recipient.example", "unverified", "mx1.recipient.example", "", ""})
+			c.widen([]string{"2006-01-02 15:04:05Z", "failed (permanent)", "someone@recipient.example", "unverified", "mx1.recipient.example", "20261123211013.0551fb31d2800000@example.com", ""})
 			c.widen(eventHead())
 			b.WriteString(c.line(eventHead()))
 		}

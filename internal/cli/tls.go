@@ -17,7 +17,7 @@ type tlsCheckCmd struct {
 	Domain string `arg:"" help:"Recipient domain."`
 }
 
-// Run checks a domain. It fails if the domain's mail hosts could not be found out.
+// Run checks a domain. It fails if there are no mail hosts, or they could not be found out.
 func (c tlsCheckCmd) Run(ctx context.Context, s *session) error {
 	client, err := s.connect(ctx)
 	if err != nil {
@@ -35,16 +35,21 @@ func (c tlsCheckCmd) Run(ctx context.Context, s *session) error {
 	} else {
 		err = s.showCheck(a.Value)
 	}
-	if err == nil && a.Value.Error != "" {
-		err = fmt.Errorf("the mail hosts of %s: %s: %s", c.Domain, a.Value.Route, a.Value.Error)
+	switch {
+	case err != nil:
+		return err
+	case a.Value.Error != "":
+		return fmt.Errorf("the mail hosts of %s: %s: %s", c.Domain, a.Value.Route, a.Value.Error)
+	case len(a.Value.Hosts) == 0:
+		return fmt.Errorf("no mail can be delivered to %s: %s", c.Domain, a.Value.Route)
 	}
-	return err
+	return nil
 }
 
 // showCheck prints a check for people: one line per address, then the domain as a whole.
 func (s *session) showCheck(c apiclient.TLSCheck) error {
 	if len(c.Hosts) == 0 {
-		return s.say("%s: %s", c.Domain, c.Route)
+		return nil // the error says it
 	}
 	t := &table{head: []string{"PREF", "MX HOST", "ADDRESS", "TLS", "NO FLAGS", "SKIP-VERIFICATION", "REQUIRE-TLS", "BOTH"}}
 	for _, h := range c.Hosts {
