@@ -36,4 +36,4 @@ cover: ## test coverage, function by function, and cover.html
 	go tool cover -html=cover.out -o cover.html
 
 docs: ## write the pages that are generated from the code
-	go generate ./internal/config
+	go generate ./internal/config ./internal/cli
