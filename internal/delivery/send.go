@@ -41,6 +41,9 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 		Need8Bit:    a.job.Envelope.Need8Bit,
 		NeedUTF8:    a.job.Envelope.NeedUTF8 || a.anyUTF8(),
 		RequireTLS:  c.req.Needs.Has(tlspolicy.Announce),
+		// A server that demands TLS refuses MAIL. Content that followed at once would have
+		// travelled in the clear for nothing, and Postfix 3.7 takes it for commands.
+		AwaitEnvelope: l.plain,
 	}
 	for k, i := range a.open {
 		tx.Recipients[k] = a.job.Recipients[i].Address

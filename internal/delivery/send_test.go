@@ -226,6 +226,27 @@ func TestUnverifiedIsNotReusedForDefaultFlags(t *testing.T) {
 	})
 }
 
+// The connection that default flags led to in a roundabout way serves others
+// too. Their log tells of their own way, which is straight.
+func TestReuseTellsNoFallbackOfOthers(t *testing.T) {
+	for _, pair := range []int{1, 3} {
+		t.Run(pairNames[pair], func(t *testing.T) {
+			inWorld(t, standard, func(w *world) {
+				w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.SelfSigned), RequireTLS: true})
+				first := w.attempt(job(mail.Unset, mail.Unset)).Session.Detail
+				if first.Fallback != "tls-unverified-after-plaintext-refused" {
+					t.Fatalf("first: fallback %q", first.Fallback)
+				}
+				got := w.attempt(job(pairFlags(pair)))
+				d := got.Session.Detail
+				if shortly(got) != deliveredUnverified || !d.Reused || d.Fallback != "none" || d.FallbackReason != "" {
+					t.Errorf("%s, reused %t, fallback %q because of %q", shortly(got), d.Reused, d.Fallback, d.FallbackReason)
+				}
+			})
+		})
+	}
+}
+
 // Plaintext is reused only within the idle time of its connection.
 func TestPlaintextReuseIsYoung(t *testing.T) {
 	inWorld(t, standard, func(w *world) {

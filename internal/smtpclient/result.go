@@ -24,6 +24,10 @@ type Transaction struct {
 	NeedUTF8   bool // sends SMTPUTF8 (RFC 6531)
 	RequireTLS bool // sends REQUIRETLS (RFC 8689); only inside TLS
 
+	// AwaitEnvelope keeps the content back until the server has accepted a recipient,
+	// also where CHUNKING would let a small message leave together with its envelope.
+	AwaitEnvelope bool
+
 	// BeforeFinal, if not nil, is asked once, right before the octets that
 	// complete the message leave. If it returns an error, the message is never
 	// completed and the connection closes; the result is StateAbandoned.
