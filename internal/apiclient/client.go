@@ -3,7 +3,6 @@ package apiclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -25,7 +24,8 @@ type Client struct {
 func New(baseURL, key string) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%q is not the address of a server; write http:// or https:// and a host, such as https://mail.example.com", baseURL)
+		// The text is not repeated: it may hold a password or a key.
+		return nil, errors.New("the URL is not the address of a server; write http:// or https:// and a host, such as https://mail.example.com, and nothing else")
 	}
 	t := newTransport()
 	t.Proxy = http.ProxyFromEnvironment

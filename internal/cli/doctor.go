@@ -173,7 +173,7 @@ func (d *doctor) listeners() {
 		switch {
 		case err == nil:
 			_ = listener.Close() // it only had to open
-			if d.running {
+			if d.running && !strings.HasSuffix(l.address, ":0") {
 				d.found(l.name, warning, l.address+" is free although a server runs; was the configuration changed since it started?")
 				continue
 			}
@@ -220,17 +220,26 @@ func (d *doctor) resolver(ctx context.Context) {
 		d.found("resolver", warning, name+" answers, but does not know the root; it may not know the rest of the Internet either")
 		return
 	case err != nil:
-		d.found("resolver", failure, fmt.Sprintf("%s does not answer: %v; set delivery.resolver", name, err))
+		d.found("resolver", failure, fmt.Sprintf("%s does not answer: %v; set delivery.resolver", name, reason(err)))
 		return
 	}
 	d.found("resolver", fine, name+" answers")
 	host := d.cfg.Server.Hostname
 	addrs, err := r.LookupHost(ctx, host)
 	if err != nil {
-		d.found("host name", warning, fmt.Sprintf("%s has no address in DNS (%v); receivers expect one", host, err))
+		d.found("host name", warning, fmt.Sprintf("%s has no address in DNS (%v); receivers expect one", host, reason(err)))
 		return
 	}
 	d.found("host name", fine, host+" has "+strings.Join(addrs, ", "))
+}
+
+// reason is what went wrong in a lookup. The whole error would name a server that was
+// not asked where delivery.resolver is set.
+func reason(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		return dns.Err
+	}
+	return err.Error()
 }
 
 // reach connects to a mail host: many networks let no mail out.

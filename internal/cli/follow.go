@@ -97,7 +97,7 @@ func (f *follower) round(ctx context.Context, first bool) ([]apiclient.Event, er
 		token, known := tokens[d]
 		var events []apiclient.Event
 		if known {
-			events, token, err = f.drain(ctx, d, token, nil)
+			events, token, err = f.drain(ctx, d, token)
 		} else {
 			events, token, err = f.start(ctx, d, first)
 		}
@@ -132,15 +132,15 @@ func (f *follower) start(ctx context.Context, domain string, first bool) ([]apic
 		}
 		forward.Set("begin", begin)
 	}
-	seen := make(map[string]bool, len(past))
-	for _, e := range past {
-		seen[e.ID] = true
+	after := ""
+	if len(past) > 0 {
+		after = past[len(past)-1].ID
 	}
 	a, err := f.client.Events(ctx, domain, forward)
 	if err != nil {
 		return nil, "", err
 	}
-	events, token, err := f.drainFrom(ctx, domain, a.Value, seen)
+	events, token, err := f.drainFrom(ctx, domain, a.Value, after)
 	return append(past, events...), token, err
 }
 
@@ -171,20 +171,22 @@ func (f *follower) newest(ctx context.Context, domain string) ([]apiclient.Event
 }
 
 // drain reads from a token on until nothing is left.
-func (f *follower) drain(ctx context.Context, domain, token string, seen map[string]bool) ([]apiclient.Event, string, error) {
+func (f *follower) drain(ctx context.Context, domain, token string) ([]apiclient.Event, string, error) {
 	a, err := f.client.EventsAt(ctx, domain, token)
 	if err != nil {
 		return nil, "", err
 	}
-	return f.drainFrom(ctx, domain, a.Value, seen)
+	return f.drainFrom(ctx, domain, a.Value, "")
 }
 
-// drainFrom is drain with the first page at hand. Events in seen are left out.
-func (f *follower) drainFrom(ctx context.Context, domain string, page apiclient.EventPage, seen map[string]bool) ([]apiclient.Event, string, error) {
+// drainFrom is drain with the first page at hand. Events up to the id after, which
+// share the moment of the last one shown, are left out: ids grow like times, and
+// finer.
+func (f *follower) drainFrom(ctx context.Context, domain string, page apiclient.EventPage, after string) ([]apiclient.Event, string, error) {
 	var events []apiclient.Event
 	for n := 1; ; n++ {
 		for _, e := range page.Items {
-			if !seen[e.ID] {
+			if len(e.ID) != len(after) || e.ID > after {
 				events = append(events, e)
 			}
 		}

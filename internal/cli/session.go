@@ -141,7 +141,7 @@ func (s *session) connectRemote(address string) (*apiclient.Client, error) {
 		key = s.getenv("SEALPOST_API_KEY")
 	}
 	if key == "" {
-		return nil, usagef("the server at %s needs an API key; set SEALPOST_API_KEY", address)
+		return nil, usagef("a server that is named by its URL needs an API key; set SEALPOST_API_KEY")
 	}
 	client, err := apiclient.New(address, key)
 	if err != nil {
