@@ -180,6 +180,11 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 
 func (a *app) buildDoors() error {
 	spool := filepath.Join(a.cfg.Server.DataDir, "tmp")
+	// The lock on the folder is ours: what is in there belongs to a process that was
+	// killed in the moment between making a file and taking its name away.
+	if err := os.RemoveAll(spool); err != nil {
+		return &StartError{fmt.Errorf("empty the spool folder: %w", err)}
+	}
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return &StartError{fmt.Errorf("create the spool folder: %w", err)}
 	}
