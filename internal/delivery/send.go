@@ -210,8 +210,10 @@ func incapable(err error) (mail.RecipientResult, bool) {
 // replyScope says how far a refusal of recipient k reaches.
 func replyScope(res smtpclient.Result, k int) mail.Scope {
 	switch {
-	case res.State == smtpclient.StateMailRefused && res.Mail.Temporary():
+	case res.Mail.Temporary():
 		return mail.ScopeHost
+	case res.Mail.Permanent():
+		return mail.ScopeMessage
 	case k < len(res.Recipients) && res.Recipients[k].Code >= 400:
 		return mail.ScopeRecipient
 	}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -65,6 +66,35 @@ func TestReplyAfterTheDot(t *testing.T) {
 					w.serve("192.0.2.1", smtptest.Behaviour{Extensions: extensions, Replies: map[string]string{verb: tt.reply}})
 					if got := w.attempt(job(mail.Unset, mail.Unset)); got.Outcome != tt.want {
 						t.Errorf("%s: %s", shortly(got), got.Reply)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The reply to MAIL decides, also where RCPT was on its way already and is
+// answered with a 503 (Exim). A temporary refusal must not become a bounce.
+func TestReplyToMail(t *testing.T) {
+	tests := []struct {
+		reply string
+		want  mail.Outcome
+		scope mail.Scope
+	}{
+		{"451 4.7.1 greylisted", mail.Deferred, mail.ScopeHost},
+		{"452 4.3.1 disk full", mail.Deferred, mail.ScopeHost},
+		{"553 5.1.8 sender not allowed", mail.Bounced, mail.ScopeMessage},
+	}
+	for _, tt := range tests {
+		for _, extensions := range [][]string{{}, {"PIPELINING"}, {"PIPELINING", "CHUNKING"}} {
+			t.Run(fmt.Sprint(tt.reply, extensions), func(t *testing.T) {
+				inWorld(t, standard, func(w *world) {
+					w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Valid), Extensions: extensions, Replies: map[string]string{
+						"MAIL": tt.reply, "RCPT": "503 sender not yet given", "DATA": "503 valid RCPT command must precede DATA", "LAST": "503 no recipients",
+					}})
+					got := w.attempt(job(mail.Unset, mail.Unset))
+					if got.Outcome != tt.want || got.Scope != tt.scope || got.Reply.String() != tt.reply {
+						t.Errorf("%s, scope %v: %s", shortly(got), got.Scope, got.Reply)
 					}
 				})
 			})
