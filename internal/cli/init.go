@@ -16,6 +16,10 @@ import (
 // stopgap ends the name of a host that does not know its own; mail needs a better one.
 const stopgap = ".localdomain"
 
+// adminListen is where the file that init writes puts health and metrics. They are
+// off by default, so that several servers on one host do not fight over a port nobody chose.
+const adminListen = "127.0.0.1:8081"
+
 type initCmd struct {
 	Hostname string `placeholder:"NAME" help:"Full name of this host. Without it the system's is taken."`
 	DataDir  string `placeholder:"DIR" help:"Data folder. Without it: data, beside the configuration."`
@@ -62,6 +66,7 @@ func (c initCmd) compose(path string, environ []string) (string, config.Config, 
 	for _, name := range names {
 		settings := config.Default()
 		settings.Server.Hostname = name
+		settings.HTTP.AdminListen = adminListen
 		if c.DataDir != "" {
 			settings.Server.DataDir = c.DataDir
 		}

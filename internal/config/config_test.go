@@ -35,7 +35,7 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 	}
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.example.com", DataDir: "/etc/sealpost/data"},
-		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", TLS: config.TLSOff},
+		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", TLS: config.TLSOff},
 		Delivery: config.Delivery{
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
@@ -58,7 +58,7 @@ hostname = "MX.Bücher.example."
 data_dir = "/var/lib/sealpost"
 [http]
 listen = ":443"
-admin_listen = ""
+admin_listen = "127.0.0.1:9090"
 public_url = "https://mail.example.com/"
 tls = "files"
 cert_file = "tls/api.crt"
@@ -99,7 +99,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 	}
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.xn--bcher-kva.example", DataDir: "/var/lib/sealpost"},
-		HTTP: config.HTTP{Listen: ":443", PublicURL: "https://mail.example.com", TLS: config.TLSFiles,
+		HTTP: config.HTTP{Listen: ":443", AdminListen: "127.0.0.1:9090", PublicURL: "https://mail.example.com", TLS: config.TLSFiles,
 			CertFile: "/etc/tls/api.crt", KeyFile: "/keys/api.key"},
 		Submission: config.Submission{Listen: "[::1]:2587", ListenTLS: "localhost:465", CertFile: "/etc/s.crt", KeyFile: "/etc/s.key",
 			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},

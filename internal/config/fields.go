@@ -78,7 +78,7 @@ func httpFields() []field {
 			check: func(c *Config) error {
 				return errors.Join(notEmpty(c.HTTP.Listen, `such as "127.0.0.1:8080"`), listenAddress(c.HTTP.Listen))
 			}},
-		{key: "http.admin_listen", target: func(c *Config) any { return &c.HTTP.AdminListen }, value: `"127.0.0.1:8081"`,
+		{key: "http.admin_listen", target: func(c *Config) any { return &c.HTTP.AdminListen }, value: `""`, example: `"127.0.0.1:8081"`,
 			doc:   "Address and port of `/livez`, `/readyz` and `/metrics`. They ask for no key, so keep the address private. Empty turns them off.",
 			check: func(c *Config) error { return listenAddress(c.HTTP.AdminListen) }},
 		{key: "http.public_url", target: func(c *Config) any { return &c.HTTP.PublicURL }, value: `""`, example: `"https://mail.example.com"`,
