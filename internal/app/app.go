@@ -105,6 +105,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 			}
 		}
 	}()
+	if opts.lab == nil && isLab(cfg.Server.DataDir) {
+		return nil, &StartError{fmt.Errorf("%s is a lab's folder: set server.data_dir to another one", cfg.Server.DataDir)}
+	}
 	roots, err := pkix.LoadRoots(cfg.Delivery.CAFile)
 	if err != nil {
 		return nil, &StartError{err}
@@ -180,6 +183,11 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 
 func (a *app) buildDoors() error {
 	spool := filepath.Join(a.cfg.Server.DataDir, "tmp")
+	// The lock on the folder is ours: what is in there belongs to a process that was
+	// killed in the moment between making a file and taking its name away.
+	if err := os.RemoveAll(spool); err != nil {
+		return &StartError{fmt.Errorf("empty the spool folder: %w", err)}
+	}
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return &StartError{fmt.Errorf("create the spool folder: %w", err)}
 	}

@@ -63,6 +63,7 @@ func table() map[string]room {
 		"store/storetest": {imports: "event mail store"},
 		"realmta":         {},
 		"archtest":        {},
+		"interop":         {tests: "app config"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
 		"deps":            {}, // holds modules in go.mod until their rooms are built

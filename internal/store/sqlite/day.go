@@ -43,7 +43,8 @@ type day struct {
 	users   int
 	used    time.Time // when the last user left
 	read    *sql.DB   // nil while closed
-	w       *writer   // nil until something is written
+	reads   reads
+	w       *writer // nil until something is written
 }
 
 func newDay(s *Store, name string) (*day, error) {
@@ -134,6 +135,14 @@ func inspect(ctx context.Context, db *sql.DB) (census, error) {
 
 // enter makes the day's file usable until the matching leave.
 func (d *day) enter() error {
+	err := d.openOnce()
+	if err != nil && !errors.Is(err, errDamaged) {
+		return d.s.judge(d, err)
+	}
+	return err
+}
+
+func (d *day) openOnce() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.open(); err != nil {
@@ -155,6 +164,10 @@ func (d *day) open() error {
 	}
 	db, err := openPool(d.path, mode{conns: 4, cacheKB: 2000})
 	if err != nil {
+		return fmt.Errorf("open day %s: %w", d.name, err)
+	}
+	if err := d.reads.prepare(db); err != nil {
+		db.Close()
 		return fmt.Errorf("open day %s: %w", d.name, err)
 	}
 	d.read = db

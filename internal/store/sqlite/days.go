@@ -98,7 +98,13 @@ func (s *Store) census(ctx context.Context, d *day, dirty bool) (census, error) 
 // overwrites it, and reports it.
 func (s *Store) setAside(ctx context.Context, d *day, cause error) error {
 	moved := fmt.Sprintf("%s.damaged-%s", filepath.Base(d.path), time.Now().UTC().Format("20060102T150405.000"))
+	if !exists(d.path) {
+		moved = "" // nothing is left to look at
+	}
 	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if moved == "" {
+			break
+		}
 		err := os.Rename(d.path+suffix, filepath.Join(s.dir, moved+suffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("set damaged day file aside: %w", err)
@@ -228,17 +234,23 @@ func (s *Store) eachQueue(ctx context.Context, f func(d *day) error) error {
 func (s *Store) withDay(ctx context.Context, d *day, f func(d *day) error) error {
 	err := d.enter()
 	if err == nil {
-		err = f(d)
+		if err = f(d); err != nil && ctx.Err() == nil {
+			err = s.judge(d, err)
+		}
 		d.leave()
 	}
 	switch {
-	case err == nil, errors.Is(err, errDamaged):
+	case errors.Is(err, errDamaged), errors.Is(err, store.ErrNotFound) && d.removed():
 		return nil
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
-	case classify(err) == corruptError:
-		s.judge(d, err)
-		return nil
 	}
 	return err
+}
+
+// removed reports whether the day's file was pruned or set aside meanwhile.
+func (d *day) removed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.gone
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,9 @@ func redirect(t *testing.T, path, target string) (undo func()) {
 	t.Helper()
 	to, err := unix.Open(target, unix.O_RDWR, 0)
 	if err != nil {
+		to, err = unix.Open(target, unix.O_RDONLY, 0)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(to)
@@ -30,13 +34,19 @@ func redirect(t *testing.T, path, target string) (undo func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var undos []func()
+	// All are found before any is duplicated: the copies have the same name.
+	var fds []int
 	for _, e := range entries {
-		if link, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || link != path {
-			continue
+		if link, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && link == path {
+			fd, err := strconv.Atoi(e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			fds = append(fds, fd)
 		}
-		var fd int
-		fmt.Sscan(e.Name(), &fd)
+	}
+	var undos []func()
+	for _, fd := range fds {
 		saved, err := unix.Dup(fd)
 		if err != nil {
 			t.Fatal(err)
@@ -153,6 +163,23 @@ func TestFullDisk(t *testing.T) {
 	free.Store(10 << 30)
 	if err := s.space.reserve(); err != nil || !exists(reserve) {
 		t.Errorf("the reserve did not come back: %v", err)
+	}
+}
+
+// REL-13: a write that fails is as final as a sync.
+func TestFailedWriteIsFinal(t *testing.T) {
+	dir := testDir(t)
+	s := openTest(t, Options{Dir: dir})
+	m := accept(t, s, "before", true)
+	log := filepath.Join(dir, m.ID.Day()+daySuffix+"-wal")
+	undo := redirect(t, log, "/proc/self/exe") // opened for reading only
+	_, err := s.Settle(t.Context(), outcome(m))
+	wantError(t, err, store.ErrClosed)
+	undo()
+	s.Close()
+	s = openTest(t, Options{Dir: dir})
+	if n := countRows(t, s); n != 1 {
+		t.Errorf("%d rows, want the one whose outcome was not recorded", n)
 	}
 }
 

@@ -243,8 +243,7 @@ func scanRow(rows *sql.Rows, wanted func(mail.ID) bool) (r store.Row, ok bool, e
 // freeRows reads a day's due rows that are not leased, one more than the limit, and
 // the due time of the first free row after them.
 func (s *Store) freeRows(ctx context.Context, d *day, r store.LeaseRequest) (due []store.Row, rest time.Time, err error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+rowColumns+` FROM queue INDEXED BY queue_ready
-		WHERE held = 0 AND dest = $1 ORDER BY due, id`, r.NextHop)
+	rows, err := d.reads.freeRows.QueryContext(ctx, r.NextHop)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -305,8 +304,7 @@ func (s *Store) message(ctx context.Context, domainID int64, id mail.ID) (store.
 	defer d.leave()
 	m := store.Message{ID: id, DomainID: domainID}
 	var envelope, meta string
-	err = d.read.QueryRowContext(ctx, `SELECT envelope, meta, size, pending FROM message WHERE id = $1 AND domain = $2`,
-		int64(id), domainID).Scan(&envelope, &meta, &m.Size, &m.Pending)
+	err = d.reads.message.QueryRowContext(ctx, int64(id), domainID).Scan(&envelope, &meta, &m.Size, &m.Pending)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Message{}, store.ErrNotFound
 	}

@@ -288,6 +288,9 @@ func (s *Store) judge(d *day, err error) error {
 		}
 		return d.condemn(err)
 	}
+	if d != nil && isSQLite(err) && !exists(d.path) {
+		return d.condemn(fmt.Errorf("its file is gone: %w", err))
+	}
 	return s.judgeFile(err)
 }
 
