@@ -107,7 +107,7 @@ func (s *session) showReasons(hosts []apiclient.HostCheck) error {
 			why = append(why, h.Detail.VerifyErrors...)
 		}
 		if len(why) > 0 {
-			fmt.Fprintf(&b, "%s %s: %s\n", clean(h.MXHost), clean(h.IP), shown(strings.Join(why, "; ")))
+			fmt.Fprintf(&b, "%s: %s\n", strings.TrimSpace(clean(h.MXHost)+" "+clean(h.IP)), shown(strings.Join(why, "; ")))
 		}
 	}
 	if b.Len() == 0 {
