@@ -92,7 +92,13 @@ const handshakeTime = 3 * time.Second
 // data folder is the world's, so a second start finds what the first one left.
 func (w *world) start(t testing.TB, delivery ...string) *rig {
 	t.Helper()
-	cfg, err := config.Parse("sealpost.toml", w.settings(strings.Join(delivery, "\n")), nil)
+	return w.startWith(t, w.settings(strings.Join(delivery, "\n")))
+}
+
+// startWith is start with a whole configuration file.
+func (w *world) startWith(t testing.TB, settings []byte) *rig {
+	t.Helper()
+	cfg, err := config.Parse("sealpost.toml", settings, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
