@@ -183,6 +183,15 @@ func (rg *rig) operate(t testing.TB, method, path string, form url.Values) map[s
 	return rg.wantOK(t, rg.world.operator(), "http://operator"+path, method, form)
 }
 
+// settle waits until nothing is queued any more.
+func (rg *rig) settle(t testing.TB) {
+	t.Helper()
+	await(t, "the queue to empty", func() bool {
+		rows, _ := rg.operate(t, "GET", "/v1/sealpost/queue", url.Values{"limit": {"1"}})["items"].([]any)
+		return len(rows) == 0
+	})
+}
+
 // folder returns what is left in a folder of the server's data.
 func (w *world) folder(t testing.TB, name string) []string {
 	t.Helper()
