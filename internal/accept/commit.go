@@ -37,7 +37,7 @@ func (j *job) message(l letter) *store.NewMessage {
 		ID: l.id, DomainID: j.domain.ID, Meta: j.meta(l), Content: &content,
 		Envelope: mail.Envelope{
 			ReversePath: j.reversePath, TLS: j.opts.tls, Need8Bit: l.result.Need8Bit,
-			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8() || slices.ContainsFunc(l.recipients, mail.Address.NeedsUTF8),
+			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8(),
 			RequireTLS: j.s.RequireTLS, TLSOptional: l.result.TLSOptional && !j.s.RequireTLS,
 		},
 	}

@@ -105,6 +105,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 			}
 		}
 	}()
+	if opts.lab == nil && isLab(cfg.Server.DataDir) {
+		return nil, &StartError{fmt.Errorf("%s is a lab's folder: set server.data_dir to another one", cfg.Server.DataDir)}
+	}
 	roots, err := pkix.LoadRoots(cfg.Delivery.CAFile)
 	if err != nil {
 		return nil, &StartError{err}

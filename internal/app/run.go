@@ -96,18 +96,36 @@ func (a *app) listen() (_ *listeners, err error) {
 	if a.apiCert != nil {
 		ls.api = tls.NewListener(ls.api, &tls.Config{GetCertificate: a.apiCert.Get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
 	}
-	path := SocketPath(a.cfg.Server.DataDir)
-	// The lock on the folder is ours, so a socket that is there belongs to nobody.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, &StartError{fmt.Errorf("remove the old socket: %w", err)}
-	}
-	if ls.operator, err = net.Listen("unix", path); err != nil {
-		return nil, &StartError{fmt.Errorf("listen on %s: %w", path, err)}
-	}
-	if err = os.Chmod(path, 0o600); err != nil {
-		return nil, &StartError{fmt.Errorf("protect %s: %w", path, err)}
+	if ls.operator, err = a.listenForOperator(); err != nil {
+		return nil, &StartError{err}
 	}
 	return ls, a.guardAgainst(ls)
+}
+
+// maxSocketPath is what every Unix allows in the name of a socket.
+const maxSocketPath = 100
+
+// listenForOperator opens the socket for commands. A data folder whose path is too
+// long for one has none: commands then need --url and a key.
+func (a *app) listenForOperator() (net.Listener, error) {
+	path := SocketPath(a.cfg.Server.DataDir)
+	if len(path) > maxSocketPath {
+		a.log.Warn("the path of the data folder is too long for a socket: commands need --url and a key", "path", path)
+		return nil, nil
+	}
+	// The lock on the folder is ours, so a socket that is there belongs to nobody.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the old socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("protect %s: %w", path, err)
+	}
+	return l, nil
 }
 
 // guardAgainst makes our own listeners forbidden destinations (SEC-41).
@@ -204,8 +222,10 @@ func (a *app) drain(servers map[net.Listener]*http.Server, stopWork func()) erro
 // httpServers returns the HTTP servers by their listener.
 func (a *app) httpServers(ls *listeners) map[net.Listener]*http.Server {
 	servers := map[net.Listener]*http.Server{
-		ls.api:      httpapi.NewServer(a.api.Handler(), a.log),
-		ls.operator: httpapi.NewServer(a.withLab(a.api.TrustedHandler()), a.log),
+		ls.api: httpapi.NewServer(a.api.Handler(), a.log),
+	}
+	if ls.operator != nil {
+		servers[ls.operator] = httpapi.NewServer(a.withLab(a.api.TrustedHandler()), a.log)
 	}
 	if ls.admin != nil {
 		servers[ls.admin] = httpapi.NewServer(a.adminHandler(), a.log)

@@ -55,7 +55,7 @@ func table() map[string]room {
 		"lab":       {imports: "dnssec event mail smtptest"},
 		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
 			"smtpclient store store/sqlite submission throttle"},
-		"cli": {imports: "apiclient app config event lab mail", tests: "store"},
+		"cli": {imports: "apiclient app config event lab mail store"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":         {imports: "dnssec"},
@@ -63,6 +63,7 @@ func table() map[string]room {
 		"store/storetest": {imports: "event mail store"},
 		"realmta":         {},
 		"archtest":        {},
+		"interop":         {tests: "app config"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
 		"deps":            {}, // holds modules in go.mod until their rooms are built

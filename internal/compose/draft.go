@@ -41,7 +41,7 @@ type Draft struct {
 
 	MessageID string    // without angle brackets, as ParseMessageID returns it
 	Date      time.Time // the zone is kept
-	Variables string    // JSON for X-Mailgun-Variables; empty: no field
+	Variables string    // JSON on one line for X-Mailgun-Variables; empty: no field
 	Tags      []string  // one X-Mailgun-Tag field each
 	Sid       string    // X-Mailgun-Sid; empty: no field
 }
@@ -176,9 +176,9 @@ func (d Draft) body() (*entity, error) {
 	if len(texts)+len(inline)+len(files) == 0 {
 		texts = append(texts, textEntity("text/plain", ""))
 	}
-	root := multipart("alternative", texts)
-	root = multipart("related", join(root, inline))
-	return multipart("mixed", join(root, files)), nil
+	root := multipartOf("alternative", texts)
+	root = multipartOf("related", join(root, inline))
+	return multipartOf("mixed", join(root, files)), nil
 }
 
 func join(first *entity, others []*entity) []*entity {

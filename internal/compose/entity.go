@@ -22,8 +22,8 @@ type entity struct {
 
 type entityField struct{ param, name, value string }
 
-// multipart returns the parts as one; a single part stays alone, none is nil.
-func multipart(subtype string, parts []*entity) *entity {
+// multipartOf returns the parts as one; a single part stays alone, none is nil.
+func multipartOf(subtype string, parts []*entity) *entity {
 	switch len(parts) {
 	case 0:
 		return nil

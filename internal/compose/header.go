@@ -138,11 +138,11 @@ const foldAt = 78 // RFC 5322 section 2.1.1
 
 // appendField appends a field to dst, folded at white space. Value is ASCII or
 // UTF-8 without line ends. It returns false if a line came out longer than 998
-// octets because there was no white space to fold at.
+// octets because there was no white space to fold at, the name included.
 func appendField(dst []byte, name, value string) ([]byte, bool) {
-	fits := true
 	dst = append(append(dst, name...), ':')
 	col := len(name) + 1
+	fits := col <= MaxLine
 	for first := true; value != ""; first = false {
 		blanks := len(value) - len(strings.TrimLeft(value, " \t"))
 		n := strings.IndexAny(value[blanks:], " \t")
@@ -172,7 +172,7 @@ func appendField(dst []byte, name, value string) ([]byte, bool) {
 	return append(dst, '\r', '\n'), fits
 }
 
-// text prepares the value of a field without structure (RFC 5322 section 2.2.1):
+// unstructured prepares the value of a field without structure (RFC 5322 section 2.2.1):
 // encoded words in it are understood, and set where they are needed. It returns
 // false if the value holds, or hides, a control character.
 func unstructured(value string) (string, bool) {

@@ -89,8 +89,6 @@ type Submission struct {
 type Accept struct {
 	// AllowUnverifiedDomains lets a domain send before its DNS records were seen.
 	AllowUnverifiedDomains bool
-	// MessageSize is the largest message in octets.
-	MessageSize int64
 }
 
 // Delivery is how mail leaves.

@@ -35,8 +35,7 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 	}
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.example.com", DataDir: "/etc/sealpost/data"},
-		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", TLS: config.TLSOff},
-		Accept: config.Accept{MessageSize: 25 << 20},
+		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", TLS: config.TLSOff},
 		Delivery: config.Delivery{
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
@@ -59,7 +58,7 @@ hostname = "MX.Bücher.example."
 data_dir = "/var/lib/sealpost"
 [http]
 listen = ":443"
-admin_listen = ""
+admin_listen = "127.0.0.1:9090"
 public_url = "https://mail.example.com/"
 tls = "files"
 cert_file = "tls/api.crt"
@@ -72,7 +71,6 @@ key_file = "s.key"
 trusted_networks = ["192.0.2.0/24", "2001:db8::1"]
 [accept]
 allow_unverified_domains = true
-message_size = "10MiB"
 [delivery]
 port = 2525
 resolver = "[::1]:5353"
@@ -101,11 +99,11 @@ func TestEverySettingCanBeSet(t *testing.T) {
 	}
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.xn--bcher-kva.example", DataDir: "/var/lib/sealpost"},
-		HTTP: config.HTTP{Listen: ":443", PublicURL: "https://mail.example.com", TLS: config.TLSFiles,
+		HTTP: config.HTTP{Listen: ":443", AdminListen: "127.0.0.1:9090", PublicURL: "https://mail.example.com", TLS: config.TLSFiles,
 			CertFile: "/etc/tls/api.crt", KeyFile: "/keys/api.key"},
 		Submission: config.Submission{Listen: "[::1]:2587", ListenTLS: "localhost:465", CertFile: "/etc/s.crt", KeyFile: "/etc/s.key",
 			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
-		Accept: config.Accept{AllowUnverifiedDomains: true, MessageSize: 10 << 20},
+		Accept: config.Accept{AllowUnverifiedDomains: true},
 		Delivery: config.Delivery{Port: 2525, Resolver: "[::1]:5353", AllowPrivateMX: true, CAFile: "/etc/ca.pem",
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
@@ -175,10 +173,6 @@ func TestMistakesNamePlaceValueAndRemedy(t *testing.T) {
 		{"not a network", host + "[submission]\ntrusted_networks = [\"office\"]", nil, []string{`"office": write a network as address/bits`}},
 		{"list with a number", host + "[submission]\ntrusted_networks = [7]", nil, []string{`write every item of the list as a text in quotes`}},
 		{"not a list", host + "[submission]\ntrusted_networks = \"192.0.2.0/24\"", nil, []string{`write a list, such as`}},
-		{"message size too small", host + "[accept]\nmessage_size = 25", nil,
-			[]string{`s.toml:4: accept.message_size = 25: is out of range; write a value from 64KiB to 256MiB`}},
-		{"message size with a strange unit", host + "[accept]\nmessage_size = \"25MB\"", nil, []string{`"25MB": write a number of octets, or a text such as`}},
-		{"message size that overflows", host + "[accept]\nmessage_size = \"9223372036854775807GiB\"", nil, []string{`write a number of octets`}},
 		{"resolver by name", host + "[delivery]\nresolver = \"dns.example.com:53\"", nil, []string{`delivery.resolver = "dns.example.com:53": is not an IP address with a port`}},
 		{"source address twice", host + "[delivery]\nsource_addresses = [\"192.0.2.1\", \"::ffff:192.0.2.1\"]", nil, []string{`192.0.2.1 is there twice`}},
 		{"source address of nobody", host + "[delivery]\nsource_addresses = [\"0.0.0.0\"]", nil, []string{`0.0.0.0 is not an address of a host`}},
@@ -235,7 +229,6 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 		"SEALPOST_SERVER_DATA_DIR=mail",
 		"SEALPOST_DELIVERY_RETRY=1m, 2m,",
 		"SEALPOST_DELIVERY_ALLOW_PRIVATE_MX=true",
-		"SEALPOST_ACCEPT_MESSAGE_SIZE=1048576",
 		"SEALPOST_SUBMISSION_TRUSTED_NETWORKS=127.0.0.0/8",
 		"SEALPOST_API_KEY=key", "SEALPOST_URL=http://x", "SEALPOST_TEST_EXIM=/x", "PATH=/bin", "SEALPOSTMAN=1", "=odd",
 	})
@@ -246,7 +239,6 @@ func TestEnvironmentOverridesTheFile(t *testing.T) {
 server = { hostname = "mx.example.com", data_dir = "/etc/sealpost/mail" }
 http.listen = "127.0.0.1:9000"
 delivery = { retry = ["1m", "2m"], allow_private_mx = true, port = 26 }
-accept.message_size = "1MiB"
 submission = { trusted_networks = ["127.0.0.0/8"], listen = ":587" }
 `), nil)
 	if err != nil {

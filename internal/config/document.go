@@ -24,7 +24,7 @@ Sealpost reads one TOML file: the one named with ` + "`-c`" + `, otherwise ` + "
   are for the commands that talk to a running server, and ` + "`SEALPOST_TEST_*`" + `.
 - Where ` + "`SEALPOST_SERVER_HOSTNAME`" + ` is set, no file is needed.
 - Relative paths count from the folder of the file, or from the working folder where there is no file.
-- Durations have units: ` + "`90s`, `15m`, `8h`" + `. Sizes are octets, or have KiB or MiB.
+- Durations have units: ` + "`90s`, `15m`, `8h`" + `.
 `)
 	for _, s := range sections() {
 		fmt.Fprintf(&b, "\n## [%s]\n\n%s\n", s.name, s.doc)

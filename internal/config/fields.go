@@ -10,7 +10,7 @@ import (
 // its meaning; the parser, the reference page and the sample file follow it.
 type field struct {
 	key string // section.name, as in the file
-	// target returns a pointer to the value in c: *string, *int, *int64 (octets), *bool,
+	// target returns a pointer to the value in c: *string, *int, *bool,
 	// *time.Duration, a slice, or a named string.
 	target func(c *Config) any
 	// value is the default as TOML writes it.
@@ -78,7 +78,7 @@ func httpFields() []field {
 			check: func(c *Config) error {
 				return errors.Join(notEmpty(c.HTTP.Listen, `such as "127.0.0.1:8080"`), listenAddress(c.HTTP.Listen))
 			}},
-		{key: "http.admin_listen", target: func(c *Config) any { return &c.HTTP.AdminListen }, value: `"127.0.0.1:8081"`,
+		{key: "http.admin_listen", target: func(c *Config) any { return &c.HTTP.AdminListen }, value: `""`, example: `"127.0.0.1:8081"`,
 			doc:   "Address and port of `/livez`, `/readyz` and `/metrics`. They ask for no key, so keep the address private. Empty turns them off.",
 			check: func(c *Config) error { return listenAddress(c.HTTP.AdminListen) }},
 		{key: "http.public_url", target: func(c *Config) any { return &c.HTTP.PublicURL }, value: `""`, example: `"https://mail.example.com"`,
@@ -117,9 +117,6 @@ func acceptFields() []field {
 	return []field{
 		{key: "accept.allow_unverified_domains", target: func(c *Config) any { return &c.Accept.AllowUnverifiedDomains }, value: `false`,
 			doc: "`true` lets a domain send before its DNS records were seen. Receivers will trust such mail less."},
-		{key: "accept.message_size", target: func(c *Config) any { return &c.Accept.MessageSize }, value: `"25MiB"`,
-			doc:   "The largest message, with its attachments as they are encoded: a number of octets, or with KiB or MiB. From 64KiB to 256MiB.",
-			check: func(c *Config) error { return between(c.Accept.MessageSize, 64<<10, 256<<20, formatSize) }},
 	}
 }
 

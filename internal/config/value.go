@@ -37,8 +37,6 @@ func set(target, value any) error {
 		}
 		*t = int(n)
 		return nil
-	case *int64:
-		return setSize(t, value)
 	case *time.Duration:
 		return text(value, func(s string) (err error) { *t, err = parseDuration(s); return err })
 	case *[]time.Duration:
@@ -149,31 +147,6 @@ func parseAddr(s string) (netip.Addr, error) {
 	return a.Unmap(), nil
 }
 
-// setSize reads a number of octets, or a text with a unit.
-func setSize(target *int64, value any) error {
-	if n, ok := value.(int64); ok {
-		*target = n
-		return nil
-	}
-	remedy := errors.New(`write a number of octets, or a text such as "512KiB" or "25MiB"`)
-	s, ok := value.(string)
-	if !ok {
-		return remedy
-	}
-	digits, shift := s, 0
-	for unit, bits := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30} {
-		if rest, found := strings.CutSuffix(s, unit); found {
-			digits, shift = strings.TrimSpace(rest), bits
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n<<shift>>shift != n {
-		return remedy
-	}
-	*target = n << shift
-	return nil
-}
-
 // format writes a value as TOML; it is the inverse of setTOML.
 func format(target any) string {
 	switch t := target.(type) {
@@ -189,8 +162,6 @@ func format(target any) string {
 		return strconv.FormatBool(*t)
 	case *int:
 		return strconv.Itoa(*t)
-	case *int64:
-		return quote(formatSize(*t))
 	case *time.Duration:
 		return quote(formatDuration(*t))
 	case *[]time.Duration:
@@ -221,16 +192,6 @@ func formatDuration(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-func formatSize(n int64) string {
-	switch {
-	case n != 0 && n%(1<<20) == 0:
-		return strconv.FormatInt(n>>20, 10) + "MiB"
-	case n != 0 && n%(1<<10) == 0:
-		return strconv.FormatInt(n>>10, 10) + "KiB"
-	}
-	return strconv.FormatInt(n, 10)
 }
 
 func decimal(n int) string { return strconv.Itoa(n) }

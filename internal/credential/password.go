@@ -48,11 +48,15 @@ func Hash(password string) (string, error) {
 	if password == "" || len(password) > MaxPassword {
 		return "", fmt.Errorf("password must have 1 to %d octets", MaxPassword)
 	}
+	return hashWith(password, hashMemory, hashPasses), nil
+}
+
+func hashWith(password string, memory, passes uint32) string {
 	salt := make([]byte, hashSalt)
 	rand.Read(salt) // never fails
-	key := argon2.IDKey([]byte(password), salt, hashPasses, hashMemory, hashThreads, hashKey)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashPasses, hashThreads,
-		b64.EncodeToString(salt), b64.EncodeToString(key)), nil
+	key := argon2.IDKey([]byte(password), salt, passes, memory, hashThreads, hashKey)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memory, passes, hashThreads,
+		b64.EncodeToString(salt), b64.EncodeToString(key))
 }
 
 // Matches reports whether the password is the one that was hashed. It compares

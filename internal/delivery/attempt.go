@@ -159,6 +159,10 @@ func (a *attempt) reuse(ctx context.Context, host target, r tlspolicy.Requiremen
 			return false
 		}
 		l.detail.Reused, l.detail.Attempts = true, nil
+		if !l.plain {
+			// An earlier message came to this connection by a fallback, this one did not.
+			l.detail.Fallback, l.detail.FallbackReason = "", ""
+		}
 		c := candidate{host: host, addr: l.addr, req: r, fact: f}
 		if ended := a.send(ctx, l, c, tlspolicy.Judge(r, l.session)); ended != sessionStale {
 			return len(a.open) == 0

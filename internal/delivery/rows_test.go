@@ -189,8 +189,13 @@ func TestPlaintextRefused(t *testing.T) {
 				if d.Fallback != "tls-unverified-after-plaintext-refused" || len(d.Attempts) != 2 {
 					t.Errorf("fallback %q, %d abandoned", d.Fallback, len(d.Attempts))
 				}
-				if n := len(server.Connections()); n != 3 {
-					t.Errorf("%d connections, want TLS, plaintext, TLS", n)
+				conns := server.Connections()
+				if n := len(conns); n != 3 {
+					t.Fatalf("%d connections, want TLS, plaintext, TLS", n)
+				}
+				// Nothing of the content was said in the clear.
+				if got, want := fmt.Sprint(conns[1].Verbs()), "[EHLO MAIL RCPT QUIT]"; got != want {
+					t.Errorf("commands in plaintext: %s, want %s", got, want)
 				}
 				checkReceiver(t, server, got, false)
 			})

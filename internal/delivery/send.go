@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/mail"
@@ -28,14 +29,21 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 	l.messages++
 	reused := l.messages > 1
 	session := a.session(l, c, v)
+	if utf8 := a.refuseUTF8(l, session); utf8 && len(a.open) == 0 {
+		a.d.pool.put(l)
+		return sessionEnded
+	}
 	tx := smtpclient.Transaction{
 		ReversePath: a.job.Envelope.ReversePath,
 		Recipients:  make([]mail.Address, len(a.open)),
 		Open:        a.job.Open,
 		Size:        a.job.Size,
 		Need8Bit:    a.job.Envelope.Need8Bit,
-		NeedUTF8:    a.job.Envelope.NeedUTF8,
+		NeedUTF8:    a.job.Envelope.NeedUTF8 || a.anyUTF8(),
 		RequireTLS:  c.req.Needs.Has(tlspolicy.Announce),
+		// A server that demands TLS refuses MAIL. Content that followed at once would have
+		// travelled in the clear for nothing, and Postfix 3.7 takes it for commands.
+		AwaitEnvelope: l.plain,
 	}
 	for k, i := range a.open {
 		tx.Recipients[k] = a.job.Recipients[i].Address
@@ -60,6 +68,30 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 	a.settle(ctx, l, res, err, session)
 	a.release(l, res)
 	return sessionEnded
+}
+
+// anyUTF8 reports whether an open recipient's address needs SMTPUTF8.
+func (a *attempt) anyUTF8() bool {
+	return slices.ContainsFunc(a.open, func(i int) bool { return a.job.Recipients[i].Address.NeedsUTF8() })
+}
+
+// refuseUTF8 decides about recipients whose address cannot be sent to a server
+// without SMTPUTF8 (SEC-18: never altered to fit), so that the others are not
+// refused with them. It reports whether there were any.
+func (a *attempt) refuseUTF8(l *link, session *mail.Session) bool {
+	if l.client.Capabilities().Has("SMTPUTF8") || a.job.Envelope.NeedUTF8 || !a.anyUTF8() {
+		return false
+	}
+	refusal, _ := incapable(smtpclient.ErrNoSMTPUTF8)
+	refusal.Session = session
+	a.open = slices.DeleteFunc(a.open, func(i int) bool {
+		if !a.job.Recipients[i].Address.NeedsUTF8() {
+			return false
+		}
+		a.report.Results[i] = refusal
+		return true
+	})
+	return true
 }
 
 // session is what will be shown for recipients that this connection decides about.
@@ -178,8 +210,10 @@ func incapable(err error) (mail.RecipientResult, bool) {
 // replyScope says how far a refusal of recipient k reaches.
 func replyScope(res smtpclient.Result, k int) mail.Scope {
 	switch {
-	case res.State == smtpclient.StateMailRefused && res.Mail.Temporary():
+	case res.Mail.Temporary():
 		return mail.ScopeHost
+	case res.Mail.Permanent():
+		return mail.ScopeMessage
 	case k < len(res.Recipients) && res.Recipients[k].Code >= 400:
 		return mail.ScopeRecipient
 	}

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -72,6 +73,35 @@ func TestReplyAfterTheDot(t *testing.T) {
 	}
 }
 
+// The reply to MAIL decides, also where RCPT was on its way already and is
+// answered with a 503 (Exim). A temporary refusal must not become a bounce.
+func TestReplyToMail(t *testing.T) {
+	tests := []struct {
+		reply string
+		want  mail.Outcome
+		scope mail.Scope
+	}{
+		{"451 4.7.1 greylisted", mail.Deferred, mail.ScopeHost},
+		{"452 4.3.1 disk full", mail.Deferred, mail.ScopeHost},
+		{"553 5.1.8 sender not allowed", mail.Bounced, mail.ScopeMessage},
+	}
+	for _, tt := range tests {
+		for _, extensions := range [][]string{{}, {"PIPELINING"}, {"PIPELINING", "CHUNKING"}} {
+			t.Run(fmt.Sprint(tt.reply, extensions), func(t *testing.T) {
+				inWorld(t, standard, func(w *world) {
+					w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Valid), Extensions: extensions, Replies: map[string]string{
+						"MAIL": tt.reply, "RCPT": "503 sender not yet given", "DATA": "503 valid RCPT command must precede DATA", "LAST": "503 no recipients",
+					}})
+					got := w.attempt(job(mail.Unset, mail.Unset))
+					if got.Outcome != tt.want || got.Scope != tt.scope || got.Reply.String() != tt.reply {
+						t.Errorf("%s, scope %v: %s", shortly(got), got.Scope, got.Reply)
+					}
+				})
+			})
+		}
+	}
+}
+
 // SEC-29: the reply was lost. Deferred, and not at once to the next host.
 func TestOutcomeUnknown(t *testing.T) {
 	inWorld(t, "@ MX 10 mx\n@ MX 20 backup\nmx A 192.0.2.1\nbackup A 192.0.2.3", func(w *world) {
@@ -128,6 +158,28 @@ func TestIncapableServer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// SEC-18: an address that needs SMTPUTF8 does not take others down with it.
+func TestUTF8RecipientAmongOthers(t *testing.T) {
+	inWorld(t, standard, func(w *world) {
+		server := w.serve("192.0.2.1", smtptest.Behaviour{Extensions: []string{"PIPELINING"}})
+		r := w.d.Attempt(w.t.Context(), job(mail.Unset, mail.Unset, "b", "jürgen"))
+		synctest.Wait()
+		if r.Results[0].Outcome != mail.Delivered || r.Results[1].Outcome != mail.Bounced || r.Results[1].Reply.Enhanced != "5.6.7" {
+			t.Errorf("%s and %s", shortly(r.Results[0]), shortly(r.Results[1]))
+		}
+		alone := w.attempt(job(mail.Unset, mail.Unset, "jürgen"))
+		if alone.Outcome != mail.Bounced || len(server.Accepted()) != 1 || len(server.Connections()) != 1 {
+			t.Errorf("alone: %s, %d accepted, %d connections", shortly(alone), len(server.Accepted()), len(server.Connections()))
+		}
+	})
+	inWorld(t, standard, func(w *world) {
+		server := w.serve("192.0.2.1", smtptest.Behaviour{})
+		if got := w.attempt(job(mail.Unset, mail.Unset, "jürgen")); got.Outcome != mail.Delivered || !strings.Contains(server.Accepted()[0].Params, "SMTPUTF8") {
+			t.Errorf("%s", shortly(got))
+		}
+	})
 }
 
 // A stored message that cannot be read is nobody's fault but ours.
@@ -202,6 +254,27 @@ func TestUnverifiedIsNotReusedForDefaultFlags(t *testing.T) {
 			t.Errorf("%d connections, want two times TLS, plaintext, TLS", n)
 		}
 	})
+}
+
+// The connection that default flags led to in a roundabout way serves others
+// too. Their log tells of their own way, which is straight.
+func TestReuseTellsNoFallbackOfOthers(t *testing.T) {
+	for _, pair := range []int{1, 3} {
+		t.Run(pairNames[pair], func(t *testing.T) {
+			inWorld(t, standard, func(w *world) {
+				w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.SelfSigned), RequireTLS: true})
+				first := w.attempt(job(mail.Unset, mail.Unset)).Session.Detail
+				if first.Fallback != "tls-unverified-after-plaintext-refused" {
+					t.Fatalf("first: fallback %q", first.Fallback)
+				}
+				got := w.attempt(job(pairFlags(pair)))
+				d := got.Session.Detail
+				if shortly(got) != deliveredUnverified || !d.Reused || d.Fallback != "none" || d.FallbackReason != "" {
+					t.Errorf("%s, reused %t, fallback %q because of %q", shortly(got), d.Reused, d.Fallback, d.FallbackReason)
+				}
+			})
+		})
+	}
 }
 
 // Plaintext is reused only within the idle time of its connection.

@@ -40,6 +40,7 @@ var errContentTooLarge = &problem{status: http.StatusRequestEntityTooLarge, mess
 type formRules struct {
 	body    int64 // octets read from the client
 	content int64 // octets of all fields and files
+	field   int64 // octets of one field
 	// spooled names fields that may be as large as the content and are kept like
 	// files, whether they come as files or not.
 	spooled map[string]bool
@@ -48,9 +49,9 @@ type formRules struct {
 }
 
 var (
-	smallForm = formRules{body: maxSmallBody, content: maxSmallBody}
-	sendForm  = formRules{body: maxBody, content: maxContent, spooled: map[string]bool{"attachment": true, "inline": true}}
-	mimeForm  = formRules{body: maxBody, content: maxContent, spooled: map[string]bool{"message": true, "attachment": true, "inline": true}, multipart: true}
+	smallForm = formRules{body: maxSmallBody, content: maxSmallBody, field: maxSmallBody}
+	sendForm  = formRules{body: maxBody, content: maxContent, field: maxField, spooled: map[string]bool{"attachment": true, "inline": true}}
+	mimeForm  = formRules{body: maxBody, content: maxContent, field: maxField, spooled: map[string]bool{"message": true, "attachment": true, "inline": true}, multipart: true}
 )
 
 // A form is a request's parameters in their order. It must be closed.
@@ -58,8 +59,8 @@ type form struct {
 	fields []compose.Field // names without a trailing []
 	files  []upload
 
-	content int64 // octets so far
 	left    int64 // octets that may still come
+	longest int64 // octets of one field
 	memory  *budget
 	held    int64 // octets taken from memory
 	spool   *spool
@@ -83,7 +84,7 @@ func (f *form) close() {
 // readForm reads the request's body and query into a form. On error nothing
 // remains to be closed.
 func (a *API) readForm(r *http.Request, rules formRules) (*form, error) {
-	f := &form{left: rules.content, memory: a.memory, spool: newSpool(a.cfg.SpoolDir)}
+	f := &form{left: rules.content, longest: rules.field, memory: a.memory, spool: newSpool(a.cfg.SpoolDir)}
 	err := f.read(r, rules)
 	if err == nil {
 		err = f.readQuery(r.URL.RawQuery)
@@ -243,9 +244,9 @@ func (f *form) spoolPart(p *multipart.Part, name string, isFile bool) error {
 
 // readValue reads a field into memory.
 func (f *form) readValue(r io.Reader, name string) (string, error) {
-	value, err := f.readAll(r, min(maxField, f.left))
-	if errors.Is(err, errTooLong) && f.left > maxField {
-		return "", badRequest("'%s' parameter is longer than %d octets", shown(name), maxField)
+	value, err := f.readAll(r, min(f.longest, f.left))
+	if errors.Is(err, errTooLong) && f.left > f.longest {
+		return "", badRequest("'%s' parameter is longer than %d octets", shown(name), f.longest)
 	}
 	return value, err
 }
@@ -257,7 +258,7 @@ var errTooLong = fmt.Errorf("too long: %w", errContentTooLarge)
 // what is read, for the text and what becomes of it.
 func (f *form) readAll(r io.Reader, limit int64) (string, error) {
 	var b bytes.Buffer
-	for chunk := int64(4 << 10); ; chunk = min(2*chunk, 1<<20) {
+	for chunk := int64(4 << 10); ; chunk = min(2*chunk, 64<<10) {
 		if !f.hold(2 * chunk) {
 			return "", errNoMemory
 		}
@@ -331,8 +332,8 @@ func (f *form) readPairs(text string) error {
 		switch {
 		case len(name) > maxFieldName:
 			return badRequest("a parameter name is longer than %d octets", maxFieldName)
-		case len(value) > maxField:
-			return badRequest("'%s' parameter is longer than %d octets", shown(name), maxField)
+		case int64(len(value)) > f.longest:
+			return badRequest("'%s' parameter is longer than %d octets", shown(name), f.longest)
 		case name == "":
 			continue
 		}

@@ -78,19 +78,17 @@ func (g *guard) failed(a netip.Addr, now time.Time) {
 	g.failures[s] = bucket{g.failures[s].leaked(now) + 1, now}
 }
 
-// forget drops the addresses whose failures are over, and if there are none,
-// any: a flood from that many addresses gets no better service by it.
+// forget drops the addresses whose failures are over, and if most are not, all:
+// a flood from that many addresses gets no better service by it, and a table that stays
+// full would be searched for every failure.
 func (g *guard) forget(now time.Time) {
 	for s, b := range g.failures {
 		if b.leaked(now) == 0 {
 			delete(g.failures, s)
 		}
 	}
-	for s := range g.failures {
-		if len(g.failures) < guardSize {
-			return
-		}
-		delete(g.failures, s)
+	if len(g.failures) > guardSize/2 {
+		clear(g.failures)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Limits on keys that a client chose itself.
 const (
-	minKeyLength = 16
+	minKeyLength = 8
 	maxKeyLength = 256
 )
 

@@ -11,7 +11,7 @@ type Envelope struct {
 	ReversePath Address  // the zero Address is the null reverse-path <>
 	TLS         TLSFlags // message level
 	Need8Bit    bool     // content has octets above 127: the next hop must offer 8BITMIME
-	NeedUTF8    bool     // header or an address needs SMTPUTF8 (RFC 6531)
+	NeedUTF8    bool     // header or reverse-path needs SMTPUTF8 (RFC 6531); recipients say so themselves
 	RequireTLS  bool     // submitted with the REQUIRETLS extension (RFC 8689)
 	TLSOptional bool     // carries "TLS-Required: No" (RFC 8689 section 5)
 }

@@ -9,6 +9,7 @@ import (
 // Limits on mailboxes as text, in octets.
 const (
 	MaxMailbox     = 4 << 10 // one mailbox with its display name
+	MaxName        = 1 << 10 // a display name once decoded: encoded again it fits MaxMailbox
 	MaxMailboxList = 1 << 20 // a list of them
 )
 
@@ -110,6 +111,9 @@ func (p *mailboxParser) mailbox() (Mailbox, error) {
 			name := strings.Join(strings.Fields(DecodeText(strings.Join(words, " "))), " ")
 			if strings.ContainsFunc(name, IsControl) {
 				return Mailbox{}, errors.New("display name hides a control character")
+			}
+			if len(name) > MaxName {
+				return Mailbox{}, fmt.Errorf("display name has more than %d octets", MaxName)
 			}
 			return Mailbox{Name: name, Address: addr}, p.end()
 		case rest[0] == '"':

@@ -5,7 +5,8 @@
 //
 // A server accepts all mail for the domains it was given and stores every
 // recipient's copy in one maildir, with the envelope in header fields at the top. It
-// relays nothing, resolves nothing and speaks to nobody but its clients. It
+// relays nothing, resolves nothing and speaks to nobody but its clients, unless
+// [Options.Relay] makes it a client of the submission server under test. It
 // stops when the test ends, also when the test process dies.
 //
 // Postfix insists on being started by root. Exim runs as its own user when root

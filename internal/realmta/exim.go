@@ -26,6 +26,9 @@ type exim struct{}
 func (exim) name() string { return "exim" }
 
 func (exim) prepare(dir string, o Options) (command, []string, error) {
+	if o.Relay != nil {
+		return command{}, nil, errors.New("only Postfix can be made a client")
+	}
 	installed, err := findExim()
 	if err != nil {
 		return command{}, nil, err
@@ -106,6 +109,9 @@ func eximConfig(dir, binary string, as *account, o Options) string {
 		tls = "tls_advertise_hosts = *\n" +
 			"tls_certificate = " + filepath.Join(dir, "tls.crt") + "\n" +
 			"tls_privatekey = " + filepath.Join(dir, "tls.key") + "\n"
+	}
+	if o.NoChunking {
+		tls += "chunking_advertise_hosts =\n"
 	}
 	mailACL := "accept"
 	if o.RequireTLS {

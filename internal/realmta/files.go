@@ -1,10 +1,10 @@
 package realmta
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // file is a file, or a folder when text is empty.
@@ -24,7 +24,7 @@ func (t tree) write() error {
 		if f.text == "" {
 			err = os.Mkdir(f.path, f.mode)
 		} else {
-			err = os.WriteFile(f.path, []byte(f.text), f.mode)
+			err = f.create()
 		}
 		if err != nil {
 			return err
@@ -43,6 +43,14 @@ func (t tree) write() error {
 	return nil
 }
 
+// create writes the file. While it is open for writing no process may be forked: the
+// child would hold it open for a moment, and Linux runs no program that somebody writes to.
+func (f file) create() error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(f.path, []byte(f.text), f.mode)
+}
+
 // find looks for a program, also where only root's path leads.
 func find(name string) (string, error) {
 	path, err := exec.LookPath(name)
@@ -55,13 +63,4 @@ func find(name string) (string, error) {
 		}
 	}
 	return "", err
-}
-
-// host returns the address of host:port.
-func host(addr string) string {
-	h, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return h
 }

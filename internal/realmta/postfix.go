@@ -3,6 +3,7 @@ package realmta
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -52,6 +53,7 @@ func (postfix) prepare(dir string, o Options) (command, []string, error) {
 		{path: filepath.Join(config, "main.cf"), mode: 0o644, text: postfixMain(dir, log, mailbox, o)},
 		{path: filepath.Join(config, "master.cf"), mode: 0o644, text: postfixMaster(o)},
 		{path: filepath.Join(config, "tls.pem"), mode: 0o600, text: string(o.Key) + "\n" + string(o.Certificate)},
+		{path: filepath.Join(config, "relay-ca.pem"), mode: 0o644, text: relayCA(o) + "\n"},
 		{path: filepath.Join(dir, "data"), mode: 0o700, owner: &owner},
 		{path: filepath.Join(dir, "mail"), mode: 0o700, owner: &mailbox},
 		{path: filepath.Join(dir, "queue"), mode: 0o755},
@@ -87,7 +89,9 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		"data_directory = " + filepath.Join(dir, "data"),
 		"maillog_file = " + log,
 		"maillog_file_prefixes = " + dir,
-		"inet_interfaces = " + host(o.Listen),
+		// Where it listens is in master.cf. Here Postfix takes nothing but addresses that an
+		// interface has by name, of all loopback ones the first.
+		"inet_interfaces = 127.0.0.1",
 		"inet_protocols = ipv4",
 
 		"mydestination =",
@@ -101,7 +105,6 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		"mailbox_size_limit = 0",
 		fmt.Sprintf("virtual_uid_maps = static:%d", mailbox.uid),
 		fmt.Sprintf("virtual_gid_maps = static:%d", mailbox.gid),
-		"default_transport = error:this server relays nothing",
 		"smtpd_relay_restrictions = reject_unauth_destination",
 		"smtpd_recipient_restrictions =",
 
@@ -117,7 +120,46 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 	if level != "none" {
 		lines = append(lines, "smtpd_tls_chain_files = "+filepath.Join(dir, "config", "tls.pem"))
 	}
+	if o.NoChunking {
+		lines = append(lines, "smtpd_discard_ehlo_keywords = chunking")
+	}
+	if o.Relay == nil {
+		lines = append(lines, "default_transport = error:this server relays nothing")
+	} else {
+		lines = append(lines, postfixRelay(dir, *o.Relay)...)
+	}
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// postfixRelay is the part of main.cf that makes it a client of one submission server.
+func postfixRelay(dir string, r Relay) []string {
+	address, port, _ := net.SplitHostPort(r.Addr)
+	wrapper := "no"
+	if r.Implicit {
+		wrapper = "yes"
+	}
+	return []string{
+		"mynetworks = 127.0.0.0/8",
+		"smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination",
+		"default_transport = smtp",
+		"relayhost = [" + address + "]:" + port,
+		"smtp_tls_security_level = verify",
+		"smtp_tls_verify_cert_match = " + r.Name,
+		"smtp_tls_CAfile = " + filepath.Join(dir, "config", "relay-ca.pem"),
+		"smtp_tls_wrappermode = " + wrapper,
+		"smtp_tls_loglevel = 1",
+		"smtp_sasl_auth_enable = yes",
+		"smtp_sasl_password_maps = static:" + r.Login + ":" + r.Password,
+		"smtp_sasl_security_options = noanonymous",
+		"smtp_sasl_tls_security_options = noanonymous",
+	}
+}
+
+func relayCA(o Options) string {
+	if o.Relay == nil {
+		return ""
+	}
+	return string(o.Relay.CA)
 }
 
 // postfixMaster is master.cf: the services that receiving and storing needs, none
@@ -136,6 +178,7 @@ showq      unix n - n - - showq
 error      unix - - n - - error
 retry      unix - - n - - error
 virtual    unix - n n - - virtual
+smtp       unix - - n - - smtp
 anvil      unix - - n - 1 anvil
 postlog    unix-dgram n - n - 1 postlogd
 `

@@ -34,6 +34,24 @@ type Options struct {
 	Certificate, Key []byte
 	// RequireTLS makes the server refuse mail before STARTTLS.
 	RequireTLS bool
+	// NoChunking makes the server offer no CHUNKING (RFC 3030), so that clients use DATA.
+	NoChunking bool
+	// Relay, if not nil, makes the server a client: what loopback gives it for foreign
+	// domains goes to the relay. Postfix only.
+	Relay *Relay
+}
+
+// A Relay is the submission server that a mail server hands its mail to.
+type Relay struct {
+	// Addr is host:port, the host an IP address.
+	Addr string
+	// Implicit means TLS from the first octet; otherwise STARTTLS.
+	Implicit bool
+	// Name is the name that the relay's certificate must hold, and CA the PEM of the root that it must lead to.
+	Name string
+	CA   []byte
+	// Login and Password are for AUTH (RFC 4954). The password holds no white space.
+	Login, Password string
 }
 
 // A Server is a running MTA. Its methods may be used by several goroutines.

@@ -23,6 +23,7 @@ type Client struct {
 	cfg  Config
 	raw  net.Conn // as it was handed in
 	conn net.Conn // raw, or TLS over it
+	tap  *tap     // between the two
 	r    *bufio.Reader
 
 	greeting mail.Reply
@@ -200,16 +201,36 @@ func (c *Client) enter(ctx context.Context, stage Stage) error {
 
 // quiet returns an error if the server spoke unasked (SEC-30) or is gone.
 func (c *Client) quiet() error {
-	data, ended := readable(c.raw)
+	spoke, ended := c.spoke()
 	switch {
-	case c.r.Buffered() > 0, data && c.conn == c.raw:
+	case spoke:
 		// Servers say 421 before they close an idle connection, so their words
-		// are worth reading. Inside TLS, what waits may be a session ticket.
+		// are worth reading.
 		return c.unasked()
 	case ended:
 		return io.ErrUnexpectedEOF
 	}
 	return nil
+}
+
+// spoke looks, at no time to speak of, whether there is anything to read, or the
+// end of the connection.
+func (c *Client) spoke() (spoke, ended bool) {
+	if c.r.Buffered() > 0 {
+		return true, false
+	}
+	data, ended := readable(c.raw)
+	if c.conn == c.raw {
+		return data, ended
+	}
+	if !data && c.tap.r.Buffered() == 0 || !c.heard {
+		// Before the first reply inside TLS come the session tickets.
+		return false, ended
+	}
+	// These may still be octets of TLS itself, which is rare by now.
+	_ = c.raw.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	_, err := c.r.Peek(1)
+	return err == nil, err != nil && !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // unasked reads what the server said unasked.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/mail"
@@ -170,20 +169,11 @@ func (t *transfer) wholeContent() error {
 // complete: a refusal counts, everything else is out of protocol (SEC-30).
 func (t *transfer) answeredEarly() error {
 	c := t.c
-	data, ended := readable(c.raw)
-	switch {
-	case c.r.Buffered() > 0, data:
+	switch spoke, ended := c.spoke(); {
 	case ended:
 		return t.fail(StageContent, io.ErrUnexpectedEOF)
-	default:
+	case !spoke:
 		return nil
-	}
-	if c.r.Buffered() == 0 && c.conn != c.raw {
-		// Inside TLS these may be octets of TLS itself.
-		_ = c.raw.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		if _, err := c.r.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil
-		}
 	}
 	_ = c.raw.SetReadDeadline(time.Now().Add(time.Second))
 	reply, err := readReply(c.r, nil)

@@ -24,6 +24,10 @@ type Transaction struct {
 	NeedUTF8   bool // sends SMTPUTF8 (RFC 6531)
 	RequireTLS bool // sends REQUIRETLS (RFC 8689); only inside TLS
 
+	// AwaitEnvelope keeps the content back until the server has accepted a recipient,
+	// also where CHUNKING would let a small message leave together with its envelope.
+	AwaitEnvelope bool
+
 	// BeforeFinal, if not nil, is asked once, right before the octets that
 	// complete the message leave. If it returns an error, the message is never
 	// completed and the connection closes; the result is StateAbandoned.
@@ -76,17 +80,20 @@ type Result struct {
 }
 
 // Reply returns the reply that decided about recipient i: the final one if it
-// was accepted, else the refusal of RCPT, MAIL or DATA, else the 421 that closed
+// was accepted, else the refusal of MAIL, RCPT or DATA, else the 421 that closed
 // the connection. It is the zero Reply when nothing was decided: then the state,
 // and the error from Send, tell why.
 func (r *Result) Reply(i int) mail.Reply {
+	if r.Mail.Temporary() || r.Mail.Permanent() {
+		// What a server then says to a RCPT that was on its way already, mostly 503,
+		// is only about the order of commands.
+		return r.Mail
+	}
 	if rcpt := r.Recipients[i]; rcpt.Temporary() || rcpt.Permanent() {
 		return rcpt
 	}
-	for _, refusal := range []mail.Reply{r.Mail, r.Data} {
-		if refusal.Temporary() || refusal.Permanent() {
-			return refusal
-		}
+	if r.Data.Temporary() || r.Data.Permanent() {
+		return r.Data
 	}
 	if r.State == StateCompleted {
 		return r.Final

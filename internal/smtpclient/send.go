@@ -129,7 +129,7 @@ func (c *Client) newTransfer(ctx context.Context, tx *Transaction) *transfer {
 	t.pipelined = c.caps.Has("PIPELINING") && !c.cfg.NoPipelining
 	t.res.Pipelined = t.pipelined
 	t.res.Chunked = c.caps.Has("CHUNKING") && !c.cfg.NoChunking && !c.noBDAT && tx.Size > 0
-	t.early = t.pipelined && t.res.Chunked && tx.Size <= earlySize &&
+	t.early = t.pipelined && t.res.Chunked && !tx.AwaitEnvelope && tx.Size <= earlySize &&
 		len(tx.Recipients) <= recipientGroup && time.Since(c.lastTime) <= earlyIdle
 	return t
 }

@@ -271,7 +271,7 @@ func TestMailRefused(t *testing.T) {
 			}})
 			c := hello(t, s, config)
 			res, err := c.Send(t.Context(), withContent(strings.Repeat(text, way.lines), "a@rcpt.test"))
-			if err != nil || res.State != smtpclient.StateMailRefused || res.Reply(0).Code != 530 && res.Reply(0).Code != 503 || res.Mail.Code != 530 {
+			if err != nil || res.State != smtpclient.StateMailRefused || res.Reply(0).Code != 530 || res.Mail.Code != 530 {
 				t.Fatalf("got %+v, %v", res, err)
 			}
 			if len(s.Accepted()) != 0 {
@@ -460,6 +460,28 @@ func TestServerStopsReading(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+// No content follows an envelope that was refused, if the caller wants it so.
+func TestAwaitEnvelope(t *testing.T) {
+	for _, tt := range []struct {
+		await bool
+		want  string
+	}{
+		{false, "[EHLO MAIL RCPT BDAT LAST]"},
+		{true, "[EHLO MAIL RCPT]"},
+	} {
+		s := smtptest.Start(t, smtptest.Behaviour{RequireTLS: true})
+		tx := message("a@rcpt.test")
+		tx.AwaitEnvelope = tt.await
+		res, err := hello(t, s, config).Send(t.Context(), tx)
+		if err != nil || res.State != smtpclient.StateMailRefused || res.Mail.Code != 530 {
+			t.Errorf("await %v: got %v %v, %v", tt.await, res.State, res.Mail, err)
+		}
+		if got := fmt.Sprint(s.Connections()[0].Verbs()); got != tt.want {
+			t.Errorf("await %v: commands: got %s, want %s", tt.await, got, tt.want)
+		}
+	}
 }
 
 func TestNoPipeliningNoChunking(t *testing.T) {

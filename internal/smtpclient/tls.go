@@ -1,9 +1,11 @@
 package smtpclient
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -209,7 +211,7 @@ func (c *Client) handshake(ctx context.Context, config *tls.Config) error {
 		config = config.Clone()
 		config.ClientSessionCache, config.Renegotiation = nil, tls.RenegotiateNever
 	}
-	tap := &tap{Conn: c.raw}
+	tap := newTap(c.raw)
 	conn := tls.Client(tap, config)
 	err := c.raw.SetDeadline(time.Now().Add(c.cfg.Timeouts.Handshake))
 	if err == nil {
@@ -224,18 +226,26 @@ func (c *Client) handshake(ctx context.Context, config *tls.Config) error {
 		return c.fail(StageHandshake, err)
 	}
 	_ = c.raw.SetDeadline(time.Time{}) // every step sets its own
-	c.conn, c.heard = conn, false
+	c.conn, c.tap, c.heard = conn, tap, false
 	c.r.Reset(conn) // with it goes what was injected
 	c.facts.Outcome, c.facts.State = TLSCompleted, conn.ConnectionState()
 	return nil
 }
 
-// A tap sees the first octets of a handshake in both directions.
+// A tap lies between TLS and the connection. It sees the first octets of a
+// handshake in both directions, and it hands TLS no more than one record at a
+// time, so that octets which came early are never hidden inside TLS.
 type tap struct {
 	net.Conn
+	r     *bufio.Reader
+	left  int // octets of the current record still to be handed out
 	hello int // size of the first write: the record of the ClientHello
 	head  [6]byte
 	n     int // octets in head
+}
+
+func newTap(conn net.Conn) *tap {
+	return &tap{Conn: conn, r: bufio.NewReaderSize(conn, readBuffer)}
 }
 
 func (t *tap) Write(p []byte) (int, error) {
@@ -246,7 +256,19 @@ func (t *tap) Write(p []byte) (int, error) {
 }
 
 func (t *tap) Read(p []byte) (int, error) {
-	n, err := t.Conn.Read(p)
+	if t.left == 0 {
+		header, err := t.r.Peek(5) // RFC 8446 section 5.1
+		switch {
+		case err == nil:
+			t.left = 5 + int(binary.BigEndian.Uint16(header[3:]))
+		case len(header) == 0 || errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, err
+		default:
+			t.left = len(header) // cut off; the error comes with the next read
+		}
+	}
+	n, err := t.r.Read(p[:min(len(p), t.left)])
+	t.left -= n
 	if t.n < len(t.head) {
 		t.n += copy(t.head[t.n:], p[:n])
 	}

@@ -40,7 +40,8 @@ func (ss *session) do(ctx context.Context, c command) (last bool) {
 	case "HELP":
 		ss.say(&reply{214, "2.0.0", "See RFC 5321 and RFC 6409"})
 	case "QUIT":
-		ss.close(&reply{221, "2.0.0", "Bye"})
+		ss.say(&reply{221, "2.0.0", "Bye"})
+		ss.out.Flush()
 		return true
 	case "EXPN", "TURN", "ETRN":
 		return ss.blunder(&reply{502, "5.5.1", "Command not implemented"})

@@ -111,8 +111,8 @@ func (m *meter) Read(p []byte) (int, error) {
 			if why := m.why(); why != nil {
 				return 0, why
 			}
-			if m.inData && time.Now().Before(m.end()) {
-				return 0, errTooSlow
+			if m.inData {
+				continue // the window is over; see whether enough came in
 			}
 			return 0, errTimeout
 		}
@@ -123,11 +123,7 @@ func (m *meter) Read(p []byte) (int, error) {
 // deadline returns when the current wait must be over.
 func (m *meter) deadline(now time.Time) time.Time {
 	if m.inData {
-		wait := m.left
-		if m.grace {
-			wait += dataWindow // nothing is asked of the first, so it may run into the second
-		}
-		return earliest(now.Add(wait), m.end())
+		return earliest(now.Add(m.left), m.end())
 	}
 	return earliest(m.command, m.fresh.Add(idleBudget), m.end())
 }

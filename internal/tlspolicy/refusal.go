@@ -71,7 +71,8 @@ func (r Result) Text() string {
 
 // DemandsTLS reports whether a reply to plaintext means "issue STARTTLS first"
 // (RFC 3207 section 4): code 530, or an enhanced code that says so together with words
-// that name TLS, since those codes have other uses as well.
+// that name TLS, since those codes have other uses as well. Where there is no enhanced
+// code, as in the usual rule of Exim, the words must name STARTTLS, or TLS as required.
 func DemandsTLS(r mail.Reply) bool {
 	if r.Code < 400 || r.Local {
 		return false
@@ -79,11 +80,13 @@ func DemandsTLS(r mail.Reply) bool {
 	if r.Code == 530 {
 		return true
 	}
+	text := strings.ToLower(r.Text)
 	_, rest, _ := strings.Cut(r.Enhanced, ".")
 	switch rest {
 	case "7.0", "7.1", "7.10", "7.30":
-		text := strings.ToLower(r.Text)
 		return strings.Contains(text, "tls") || strings.Contains(text, "encrypt")
+	case "":
+		return strings.Contains(text, "starttls") || strings.Contains(text, "tls") && strings.Contains(text, "requir")
 	}
 	return false
 }

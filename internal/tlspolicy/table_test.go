@@ -244,6 +244,11 @@ func TestDemandsTLS(t *testing.T) {
 		{mail.Reply{Code: 530, Enhanced: "5.7.0", Text: "Must issue a STARTTLS command first"}, true},
 		{mail.Reply{Code: 550, Enhanced: "5.7.10", Text: "Encryption needed"}, true},
 		{mail.Reply{Code: 450, Enhanced: "4.7.1", Text: "TLS required"}, true},
+		{mail.Reply{Code: 550, Text: "Must issue a STARTTLS command first"}, true}, // Exim
+		{mail.Reply{Code: 550, Text: "TLS required"}, true},
+		{mail.Reply{Code: 451, Text: "Requires TLS"}, true},
+		{mail.Reply{Code: 550, Text: "no such user tls"}, false},
+		{mail.Reply{Code: 503, Text: "sender not yet given"}, false},
 		{mail.Reply{Code: 554, Enhanced: "5.7.1", Text: "blocked by policy"}, false},
 		{mail.Reply{Code: 550, Enhanced: "5.1.1", Text: "no TLS user here"}, false},
 		{mail.Reply{Code: 250, Enhanced: "2.7.0", Text: "TLS"}, false},

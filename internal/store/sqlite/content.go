@@ -194,8 +194,7 @@ func (s *Store) loadBody(ctx context.Context, domainID int64, id mail.ID) (*body
 	defer d.leave()
 	var b body
 	var sum []byte
-	err = d.read.QueryRowContext(ctx, `SELECT b.codec, b.size, b.sum, b.data FROM body b JOIN message m ON m.id = b.id
-		WHERE b.id = $1 AND m.domain = $2`, int64(id), domainID).Scan(&b.codec, &b.size, &sum, &b.data)
+	err = d.reads.body.QueryRowContext(ctx, int64(id), domainID).Scan(&b.codec, &b.size, &sum, &b.data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, store.ErrNotFound
 	}

@@ -39,11 +39,12 @@ type day struct {
 
 	mu      sync.Mutex
 	damaged error
-	pruned  bool
+	gone    bool // its file was removed or set aside
 	users   int
 	used    time.Time // when the last user left
 	read    *sql.DB   // nil while closed
-	w       *writer   // nil until something is written
+	reads   reads
+	w       *writer // nil until something is written
 }
 
 func newDay(s *Store, name string) (*day, error) {
@@ -134,6 +135,14 @@ func inspect(ctx context.Context, db *sql.DB) (census, error) {
 
 // enter makes the day's file usable until the matching leave.
 func (d *day) enter() error {
+	err := d.openOnce()
+	if err != nil && !errors.Is(err, errDamaged) {
+		return d.s.judge(d, err)
+	}
+	return err
+}
+
+func (d *day) openOnce() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.open(); err != nil {
@@ -148,13 +157,17 @@ func (d *day) open() error {
 	switch {
 	case d.damaged != nil:
 		return d.damaged
-	case d.pruned:
+	case d.gone:
 		return store.ErrNotFound
 	case d.read != nil:
 		return nil
 	}
 	db, err := openPool(d.path, mode{conns: 4, cacheKB: 2000})
 	if err != nil {
+		return fmt.Errorf("open day %s: %w", d.name, err)
+	}
+	if err := d.reads.prepare(db); err != nil {
+		db.Close()
 		return fmt.Errorf("open day %s: %w", d.name, err)
 	}
 	d.read = db
@@ -166,6 +179,9 @@ func (d *day) leave() {
 	defer d.mu.Unlock()
 	d.users--
 	d.used = time.Now()
+	if d.users == 0 && d.damaged != nil && !d.gone {
+		d.s.background.Go(func() { d.s.remove(d) })
+	}
 }
 
 // writer returns the day's committer, starting it if need be. The caller has
@@ -193,20 +209,28 @@ func (d *day) idle(now time.Time, after time.Duration) bool {
 }
 
 // shut closes the file. mu is held and there are no users.
+//
+// After a failure the file is left as it is, open: closing it would move the log
+// into the file, on a disk that does not do what it says, and remove the log. The
+// process is about to end, and the next start replays it.
 func (d *day) shut() error {
 	var errs []error
+	failed := d.s.Err() != nil
 	if d.w != nil {
-		if d.damaged == nil && d.s.Err() == nil {
-			// Before the log goes, see census.
-			errs = append(errs, d.s.config.list(context.Background(), d.name, false))
+		d.w.stop()
+		if !failed {
+			if d.damaged == nil {
+				// Before the log goes, see census.
+				errs = append(errs, d.s.config.list(context.Background(), d.name, false))
+			}
+			errs = append(errs, d.w.close())
 		}
-		errs = append(errs, d.w.stop())
 		d.w = nil
 	}
-	if d.read != nil {
+	if d.read != nil && !failed {
 		errs = append(errs, d.read.Close())
-		d.read = nil
 	}
+	d.read = nil
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close day %s: %w", d.name, err)
 	}

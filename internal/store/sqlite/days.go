@@ -48,7 +48,8 @@ func (s *Store) openDays(ctx context.Context, names []string) (newest mail.ID, e
 		case errors.Is(err, store.ErrNewer):
 			return 0, fmt.Errorf("open %s: %w", d.path, err)
 		case errors.Is(err, errDamaged), classify(err) == corruptError:
-			newest = max(newest, d.end)
+			// Its ids are not known, but none is from the future.
+			newest = max(newest, min(d.end, mail.FirstID(time.Now().Add(time.Second))))
 			if err := s.setAside(ctx, d, err); err != nil {
 				return 0, err
 			}
@@ -97,7 +98,13 @@ func (s *Store) census(ctx context.Context, d *day, dirty bool) (census, error) 
 // overwrites it, and reports it.
 func (s *Store) setAside(ctx context.Context, d *day, cause error) error {
 	moved := fmt.Sprintf("%s.damaged-%s", filepath.Base(d.path), time.Now().UTC().Format("20060102T150405.000"))
+	if !exists(d.path) {
+		moved = "" // nothing is left to look at
+	}
 	for _, suffix := range []string{"-wal", "-shm", ""} {
+		if moved == "" {
+			break
+		}
 		err := os.Rename(d.path+suffix, filepath.Join(s.dir, moved+suffix))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("set damaged day file aside: %w", err)
@@ -113,11 +120,18 @@ func (s *Store) setAside(ctx context.Context, d *day, cause error) error {
 	return nil
 }
 
-// report remembers a damage and says it aloud.
+// report remembers a damage and says it aloud. A file that is set aside after its
+// damage was reported completes the report.
 func (s *Store) report(d Damage) {
 	s.log.Error("mail of a day cannot be read", "day", d.Day, "error", d.Err, "set-aside-as", d.Moved)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for i, known := range s.damages {
+		if known.Day == d.Day && known.Moved == "" && d.Moved != "" {
+			s.damages[i].Moved = d.Moved
+			return
+		}
+	}
 	s.damages = append(s.damages, d)
 }
 
@@ -220,17 +234,23 @@ func (s *Store) eachQueue(ctx context.Context, f func(d *day) error) error {
 func (s *Store) withDay(ctx context.Context, d *day, f func(d *day) error) error {
 	err := d.enter()
 	if err == nil {
-		err = f(d)
+		if err = f(d); err != nil && ctx.Err() == nil {
+			err = s.judge(d, err)
+		}
 		d.leave()
 	}
 	switch {
-	case err == nil, errors.Is(err, errDamaged):
+	case errors.Is(err, errDamaged), errors.Is(err, store.ErrNotFound) && d.removed():
 		return nil
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
-	case classify(err) == corruptError:
-		s.judge(d, err)
-		return nil
 	}
 	return err
+}
+
+// removed reports whether the day's file was pruned or set aside meanwhile.
+func (d *day) removed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.gone
 }

@@ -113,12 +113,18 @@ func classify(err error) class {
 			return corruptError
 		}
 		return brokenError
-	case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN:
+	case lib.SQLITE_READONLY:
 		return brokenError
 	case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
 		return corruptError
 	}
 	return otherError
+}
+
+// isSQLite reports whether err comes from SQLite.
+func isSQLite(err error) bool {
+	var e *driver.Error
+	return errors.As(err, &e)
 }
 
 // isConflict reports whether err says that a primary key exists.

@@ -24,17 +24,25 @@ const (
 	newSuffix   = ".new"
 )
 
-// prepareFolder creates the data folder and the folder of big contents, or
-// checks that nobody but the owner may look into them (SEC-77).
-func prepareFolder(dir string) error {
+// makeFolder creates the data folder and the folder of big contents, and checks
+// that nobody but the owner may enter (SEC-77).
+func makeFolder(dir string) error {
 	for _, d := range []string{dir, filepath.Join(dir, bigName)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return fmt.Errorf("create data folder: %w", err)
 		}
+		if err := checkPrivate(d, 0o700); err != nil {
+			return err
+		}
 	}
-	if err := checkPrivate(dir, 0o700); err != nil {
+	if err := syncDir(dir); err != nil {
 		return err
 	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// checkFiles checks that nobody but the owner may read what is in the folder.
+func checkFiles(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("read data folder: %w", err)
@@ -48,10 +56,7 @@ func prepareFolder(dir string) error {
 			return err
 		}
 	}
-	if err := syncDir(dir); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
+	return nil
 }
 
 func checkPrivate(path string, want fs.FileMode) error {

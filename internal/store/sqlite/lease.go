@@ -222,35 +222,38 @@ func choose(rows []store.Row, limit int) (chosen, left []store.Row) {
 // rowColumns are the columns that scanRow reads.
 const rowColumns = `id, msg, domain, dest, rcpt, due, expires, attempt, held, last`
 
-func scanRow(rows *sql.Rows) (store.Row, error) {
-	var r store.Row
+// A nil wanted reads every row; else the address of a row that is not wanted is
+// not taken apart.
+func scanRow(rows *sql.Rows, wanted func(mail.ID) bool) (r store.Row, ok bool, err error) {
 	var id, msg, due, expires int64
 	var rcpt string
 	if err := rows.Scan(&id, &msg, &r.DomainID, &r.NextHop, &rcpt, &due, &expires, &r.Attempt, &r.Held, &r.LastReply); err != nil {
-		return r, err
+		return r, false, err
 	}
 	r.ID, r.Message, r.Due, r.Expires = mail.ID(id), mail.ID(msg), due2time(due), moment(expires)
-	if err := r.Recipient.UnmarshalText([]byte(rcpt)); err != nil {
-		return r, fmt.Errorf("row %v: %w", r.ID, err)
+	if wanted != nil && !wanted(r.ID) {
+		return r, false, nil
 	}
-	return r, nil
+	if err := r.Recipient.UnmarshalText([]byte(rcpt)); err != nil {
+		return r, false, fmt.Errorf("row %v: %w", r.ID, err)
+	}
+	return r, true, nil
 }
 
 // freeRows reads a day's due rows that are not leased, one more than the limit, and
 // the due time of the first free row after them.
 func (s *Store) freeRows(ctx context.Context, d *day, r store.LeaseRequest) (due []store.Row, rest time.Time, err error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT `+rowColumns+` FROM queue INDEXED BY queue_ready
-		WHERE held = 0 AND dest = $1 ORDER BY due, id`, r.NextHop)
+	rows, err := d.reads.freeRows.QueryContext(ctx, r.NextHop)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		row, err := scanRow(rows)
+		row, free, err := scanRow(rows, s.leases.free)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		if !s.leases.free(row.ID) {
+		if !free {
 			continue
 		}
 		if row.Due.After(r.Now) || len(due) > r.Limit {
@@ -301,8 +304,7 @@ func (s *Store) message(ctx context.Context, domainID int64, id mail.ID) (store.
 	defer d.leave()
 	m := store.Message{ID: id, DomainID: domainID}
 	var envelope, meta string
-	err = d.read.QueryRowContext(ctx, `SELECT envelope, meta, size, pending FROM message WHERE id = $1 AND domain = $2`,
-		int64(id), domainID).Scan(&envelope, &meta, &m.Size, &m.Pending)
+	err = d.reads.message.QueryRowContext(ctx, int64(id), domainID).Scan(&envelope, &meta, &m.Size, &m.Pending)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Message{}, store.ErrNotFound
 	}

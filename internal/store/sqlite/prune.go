@@ -94,7 +94,7 @@ func (s *Store) retire(d *day, before time.Time) bool {
 	if err := d.shut(); err != nil {
 		s.log.Error("a day file that is to go does not close", "error", err)
 	}
-	d.pruned = true
+	d.gone = true
 	s.mu.Lock()
 	delete(s.days, d.name)
 	s.mu.Unlock()

@@ -83,7 +83,7 @@ func (s *Store) dayRows(ctx context.Context, d *day, q store.RowQuery) ([]store.
 	defer rows.Close()
 	var list []store.Row
 	for len(list) < q.Limit && rows.Next() {
-		r, err := scanRow(rows)
+		r, _, err := scanRow(rows, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -82,10 +82,13 @@ func (s *space) reserve() error {
 	return nil
 }
 
-// release gives the reserve up.
+// release gives the reserve up, if there is one.
 func (s *space) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.reserved {
+		return
+	}
 	os.Remove(filepath.Join(s.dir, reserveName)) // if it cannot go, the next attempt to write says what is wrong
 	s.reserved = false
 }

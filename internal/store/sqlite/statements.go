@@ -6,6 +6,25 @@ import (
 	"errors"
 )
 
+// reads are the queries that pass with every message. They end with their pool.
+type reads struct {
+	freeRows, message, body *sql.Stmt
+}
+
+func (r *reads) prepare(db *sql.DB) (err error) {
+	ctx := context.Background()
+	if r.freeRows, err = db.PrepareContext(ctx, `SELECT `+rowColumns+` FROM queue INDEXED BY queue_ready
+		WHERE held = 0 AND dest = $1 ORDER BY due, id`); err != nil {
+		return err
+	}
+	if r.message, err = db.PrepareContext(ctx, `SELECT envelope, meta, size, pending FROM message WHERE id = $1 AND domain = $2`); err != nil {
+		return err
+	}
+	r.body, err = db.PrepareContext(ctx, `SELECT b.codec, b.size, b.sum, b.data FROM body b JOIN message m ON m.id = b.id
+		WHERE b.id = $1 AND m.domain = $2`)
+	return err
+}
+
 // statements are prepared on the writing connection itself and run there as they
 // are. Through a sql.Tx they would be prepared anew with every call.
 type statements struct {

@@ -77,6 +77,7 @@ type Store struct {
 	dir       string
 	log       *slog.Logger
 	idleAfter time.Duration
+	logPages  int // see checkpointPages
 	lock      *os.File
 	config    *config
 	space     *space
@@ -116,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		dir:       dir,
 		log:       o.Logger,
 		idleAfter: o.IdleAfter,
+		logPages:  checkpointPages,
 		space:     &space{dir: dir, minFree: o.MinFree, usage: o.usage},
 		leases:    newLeases(),
 		tides:     &tides{firsts: map[mail.ID]struct{}{}},
@@ -147,11 +149,14 @@ func (s *Store) open(ctx context.Context, node int) error {
 	// does not exist, fsync stays.
 	_, _ = driver.Fdatasync(true)
 
-	if err := prepareFolder(s.dir); err != nil {
+	if err := makeFolder(s.dir); err != nil {
 		return err
 	}
 	var err error
 	if s.lock, err = lockFolder(s.dir); err != nil {
+		return err
+	}
+	if err := checkFiles(s.dir); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(s.dir, reserveName)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -215,7 +220,7 @@ func (s *Store) release() error {
 		errs = append(errs, d.shut())
 		d.mu.Unlock()
 	}
-	if s.config != nil {
+	if s.config != nil && s.Err() == nil { // else left as it is, see day.shut
 		errs = append(errs, s.config.db.Close())
 	}
 	s.space.release()
@@ -283,6 +288,9 @@ func (s *Store) judge(d *day, err error) error {
 		}
 		return d.condemn(err)
 	}
+	if d != nil && isSQLite(err) && !exists(d.path) {
+		return d.condemn(fmt.Errorf("its file is gone: %w", err))
+	}
 	return s.judgeFile(err)
 }
 
@@ -299,20 +307,47 @@ func (s *Store) judgeFile(err error) error {
 	return err
 }
 
-// condemn takes a day out of use whose file turned out to be damaged. The file
-// stays in its place until the next start sets it aside or finds it readable.
+// condemn takes a day out of use whose file turned out to be damaged. When its
+// last user has left, the file is set aside, and mail of that day begins a new one.
 func (d *day) condemn(cause error) error {
-	err := fmt.Errorf("day %s: %w: %w", d.name, errDamaged, cause)
 	d.mu.Lock()
-	first := d.damaged == nil
-	if first {
-		d.damaged = err
+	if d.damaged != nil {
+		d.mu.Unlock()
+		return d.damaged
 	}
+	d.damaged = fmt.Errorf("day %s: %w: %w", d.name, errDamaged, cause)
+	unused := d.users == 0
 	d.mu.Unlock()
-	if first {
-		d.s.report(Damage{Day: d.name, Err: err})
+	if unused {
+		defer d.s.background.Go(func() { d.s.remove(d) })
 	}
-	return err
+	d.s.report(Damage{Day: d.name, Err: d.damaged})
+	return d.damaged
+}
+
+// remove sets a condemned day's file aside, unless somebody still uses it.
+func (s *Store) remove(d *day) {
+	s.creating.Lock()
+	defer s.creating.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if closing || d.users > 0 || d.gone {
+		return
+	}
+	if err := d.shut(); err != nil {
+		s.log.Error("a damaged day file does not close", "error", err)
+	}
+	d.gone = true
+	if err := s.setAside(context.Background(), d, d.damaged); err != nil {
+		s.log.Error("a damaged day file stays where it is", "error", err)
+		return // and so does the day: nothing may be made in its place
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.days, d.name)
 }
 
 // keepHouse closes files that are not used, brings the reserve back, and first

@@ -11,6 +11,7 @@ import (
 	driver "modernc.org/sqlite"
 
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/store/confdb"
 )
 
 const (
@@ -56,8 +57,9 @@ type writer struct {
 	quit  chan struct{}
 	ended chan struct{}
 
-	pages      int // written since the last checkpoint
-	checkpoint chan struct{}
+	pages      int           // written since the last checkpoint
+	checkpoint chan struct{} // asks the checkpointer to work
+	tail       chan struct{} // asks the committer to move what little is left
 	pointer    chan struct{} // closed when the checkpointer has ended
 }
 
@@ -73,6 +75,7 @@ func startWriter(d *day) (*writer, error) {
 		quit:       make(chan struct{}),
 		ended:      make(chan struct{}),
 		checkpoint: make(chan struct{}, 1),
+		tail:       make(chan struct{}, 1),
 		pointer:    make(chan struct{}),
 	}
 	if w.conn, err = db.Conn(ctx); err == nil {
@@ -87,6 +90,9 @@ func startWriter(d *day) (*writer, error) {
 		err = d.s.config.list(ctx, d.name, true)
 	}
 	if err != nil {
+		if w.conn != nil {
+			w.conn.Close()
+		}
 		db.Close()
 		return nil, err
 	}
@@ -96,10 +102,14 @@ func startWriter(d *day) (*writer, error) {
 }
 
 // stop ends the committer. Nobody submits any more.
-func (w *writer) stop() error {
+func (w *writer) stop() {
 	close(w.quit)
 	<-w.ended
 	<-w.pointer
+}
+
+// close closes the connections of a writer that was stopped.
+func (w *writer) close() error {
 	return errors.Join(w.st.close(), w.conn.Close(), w.db.Close())
 }
 
@@ -143,6 +153,9 @@ func (w *writer) run() {
 		select {
 		case o := <-w.ops:
 			ops = append(ops[:0], o)
+		case <-w.tail:
+			w.moveLog(w.conn)
+			continue
 		case <-w.quit:
 			return
 		}
@@ -276,7 +289,7 @@ func (w *writer) measure() {
 		w.pages += n
 		return err
 	})
-	if w.pages < checkpointPages {
+	if w.pages < w.s.logPages {
 		return
 	}
 	select {
@@ -286,8 +299,9 @@ func (w *writer) measure() {
 	}
 }
 
-// checkpoints moves the log into the file, beside the committer: it never waits
-// for it and never makes it wait.
+// checkpoints moves the log into the file beside the committer: neither waits for
+// the other. What was committed meanwhile is left for the committer to move between
+// two batches: only a log that is moved completely starts again from its beginning.
 func (w *writer) checkpoints() {
 	defer close(w.pointer)
 	for {
@@ -296,15 +310,29 @@ func (w *writer) checkpoints() {
 		case <-w.ended:
 			return
 		}
-		var busy, length, moved int
-		err := w.db.QueryRowContext(context.Background(), `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &length, &moved)
-		switch classify(err) {
-		case brokenError, corruptError:
-			w.s.judge(w.day, fmt.Errorf("checkpoint day %s: %w", w.day.name, err))
+		if !w.moveLog(w.db) {
 			return
 		}
-		if err == nil && length > 8*checkpointPages {
-			w.s.log.Warn("a long read keeps the log of a day file from shrinking", "day", w.day.name, "log-pages", length, "moved", moved)
+		select {
+		case w.tail <- struct{}{}:
+		default:
 		}
 	}
+}
+
+// moveLog moves what no reader holds back and reports whether the file is well.
+func (w *writer) moveLog(on confdb.Queryer) bool {
+	var busy, length, moved int
+	err := on.QueryRowContext(context.Background(), `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &length, &moved)
+	switch classify(err) {
+	case brokenError, corruptError:
+		w.s.judge(w.day, fmt.Errorf("checkpoint day %s: %w", w.day.name, err))
+		return false
+	}
+	if err != nil {
+		w.s.log.Warn("the log of a day file was not moved", "day", w.day.name, "error", err)
+	} else if length > 8*w.s.logPages {
+		w.s.log.Warn("a long read keeps the log of a day file from shrinking", "day", w.day.name, "log-pages", length, "moved", moved)
+	}
+	return true
 }

@@ -1,0 +1,134 @@
+package accept
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sealpost/sealpost/internal/compose"
+)
+
+func TestParseTime(t *testing.T) {
+	want := time.Date(2025, 2, 4, 22, 44, 3, 0, time.UTC)
+	for _, s := range []string{
+		"Tue, 04 Feb 2025 22:44:03 GMT", "Tue, 4 Feb 2025 22:44:03 +0000", "4 Feb 2025 22:44:03 -0000", "Tue, 4 Feb 2025 17:44:03 EST",
+		" Tue,  4 Feb 2025 14:44:03 pst ", "1738709043", "1738709043.0", "Wed, 5 Feb 2025 00:44:03 +0200", "Tue, 04 Feb 2025 22:44:03 UTC",
+	} {
+		if got, ok := ParseTime(s); !ok || !got.Equal(want) {
+			t.Errorf("%q: %v, %v", s, got, ok)
+		}
+	}
+	if got, _ := ParseTime("1738709043.5"); got.Sub(want) != 500*time.Millisecond {
+		t.Errorf("fraction: %v", got)
+	}
+	for _, s := range []string{"", "x", "NaN", "Inf", "1e300", "Tue, 4 Feb 2025 22:44:03 XYZ", "2025-02-04T22:44:03Z", "Tue, 32 Feb 2025 22:44:03 GMT", strings.Repeat("1", 65)} {
+		if got, ok := ParseTime(s); ok {
+			t.Errorf("%q is %v", s, got)
+		}
+	}
+}
+
+func TestDeliveryTimes(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	parse := func(pairs ...string) (options, error) {
+		return parseOptions(fields(pairs...), nil, now, defaultHorizon)
+	}
+	if o, err := parse("o:deliverytime", "1738709043"); err != nil || !o.due.IsZero() {
+		t.Errorf("the past is %v, %v; want now", o.due, err)
+	}
+	if o, err := parse("o:deliverytime", "Mon, 23 Nov 2026 13:00:00 GMT"); err != nil || o.due.Sub(now) != time.Hour {
+		t.Errorf("in an hour is %v, %v", o.due, err)
+	}
+	for value, want := range map[string]time.Duration{"5m": 5 * time.Minute, "24h": 24 * time.Hour, "1h30m": 90 * time.Minute, "90m": 90 * time.Minute, "1H": time.Hour} {
+		if o, err := parse("o:deliver-within", value); err != nil || o.within != want {
+			t.Errorf("%s is %v, %v", value, o.within, err)
+		}
+	}
+	for _, value := range []string{"4m", "24h1m", "h", "1d", "30m1h", "-1h", "1h 30m", "99999h"} {
+		if o, err := parse("o:deliver-within", value); err == nil {
+			t.Errorf("%s is %v", value, o.within)
+		}
+	}
+}
+
+func TestTagsAreCleaned(t *testing.T) {
+	o, err := parseOptions(fields("o:tag", "Wélcome", "o:TAG", "wlcome", "o:tag", " ", "o:tag", "b"), nil, time.Now(), defaultHorizon)
+	if err != nil || strings.Join(o.tags, ",") != "Wlcome,b" {
+		t.Errorf("%q, %v", o.tags, err)
+	}
+}
+
+func TestVariablesHeaderIsASCIIAndReadsBack(t *testing.T) {
+	in := map[string]string{"a": "ü", "b": "😀 \u2028 <&>", "c": "line\nbreak \"q\""}
+	header := variablesHeader(in)
+	for i := range len(header) {
+		if header[i] < ' ' || header[i] > '~' {
+			t.Fatalf("%q is not ASCII", header)
+		}
+	}
+	object, err := strictObject(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, v := range in {
+		if jsonText(object[k]) != v {
+			t.Errorf("%s came back as %q", k, jsonText(object[k]))
+		}
+	}
+}
+
+func FuzzStrictObject(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1,"a":2}`, `{"a":{"b":[1,{"c":null}]}}`, `[]`, `{"a":"\ud800"}`, "{\"\xff\":1}", `{"a":1}{`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		object, err := strictObject(s)
+		if err != nil {
+			return
+		}
+		var again map[string]json.RawMessage
+		if json.Unmarshal([]byte(s), &again) != nil || len(again) != len(object) {
+			t.Errorf("%q: %d keys here, %d there", s, len(object), len(again))
+		}
+		for _, v := range object {
+			if !utf8.ValidString(jsonText(v)) {
+				t.Errorf("%q gives invalid text", s)
+			}
+		}
+	})
+}
+
+func FuzzParseOptions(f *testing.F) {
+	for _, p := range [][2]string{{"o:require-tls", "yes"}, {"h:X-A", "b"}, {"v:k", "x"}, {"o:deliverytime", "1.5"}, {"o:tag", "a"}, {"h:X-Mailgun-Variables", "{}"}, {"o:deliver-within", "1h"}} {
+		f.Add(p[0], p[1])
+	}
+	f.Fuzz(func(t *testing.T, name, value string) {
+		now := time.Unix(1_800_000_000, 0)
+		for _, both := range [][2][]compose.Field{{fields(name, value), nil}, {nil, fields(name, value)}} {
+			o, err := parseOptions(both[0], both[1], now, defaultHorizon)
+			if e, ok := asError(err); err != nil && (!ok || strings.ContainsAny(e.Message, "\r\n\x00")) {
+				t.Fatalf("%q=%q: %v", name, value, err)
+			}
+			if !o.due.IsZero() && (!o.due.After(now) || o.due.After(now.Add(defaultHorizon))) {
+				t.Errorf("%q is due %v", value, o.due)
+			}
+		}
+	})
+}
+
+func FuzzTemplate(f *testing.F) {
+	f.Add("Hi %recipient.name% %recipient% 100% %recipient.x", "Ann", "name")
+	f.Fuzz(func(t *testing.T, s, value, key string) {
+		if got := parseTemplate(s).fill(newsletterRecipient, map[string]string{}); !strings.Contains(s, "%recipient") && got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+		if !isKey("recipient."+key) || strings.Contains(key, "%") || len(key) > 200 {
+			return
+		}
+		if got := parseTemplate("a%recipient."+key+"%b").fill(newsletterRecipient, map[string]string{key: value}); got != "a"+value+"b" {
+			t.Errorf("%q: %q", key, got)
+		}
+	})
+}
