@@ -66,10 +66,7 @@ func TestKill(t *testing.T) {
 	senders.Wait()
 
 	rg = w.start(t)
-	await(t, "the queue to empty", func() bool {
-		rows, _ := rg.operate(t, "GET", "/v1/sealpost/queue", nil)["items"].([]any)
-		return len(rows) == 0
-	})
+	rg.settle(t)
 	copies := arrivals(t, receivers)
 	events, err := rg.events(plainDomain, nil)
 	if err != nil {

@@ -92,7 +92,13 @@ const handshakeTime = 3 * time.Second
 // data folder is the world's, so a second start finds what the first one left.
 func (w *world) start(t testing.TB, delivery ...string) *rig {
 	t.Helper()
-	cfg, err := config.Parse("sealpost.toml", w.settings(strings.Join(delivery, "\n")), nil)
+	return w.startWith(t, w.settings(strings.Join(delivery, "\n")))
+}
+
+// startWith is start with a whole configuration file.
+func (w *world) startWith(t testing.TB, settings []byte) *rig {
+	t.Helper()
+	cfg, err := config.Parse("sealpost.toml", settings, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +181,15 @@ func (rg *rig) openDomain(t testing.TB, domain string, settings url.Values) map[
 func (rg *rig) operate(t testing.TB, method, path string, form url.Values) map[string]any {
 	t.Helper()
 	return rg.wantOK(t, rg.world.operator(), "http://operator"+path, method, form)
+}
+
+// settle waits until nothing is queued any more.
+func (rg *rig) settle(t testing.TB) {
+	t.Helper()
+	await(t, "the queue to empty", func() bool {
+		rows, _ := rg.operate(t, "GET", "/v1/sealpost/queue", url.Values{"limit": {"1"}})["items"].([]any)
+		return len(rows) == 0
+	})
 }
 
 // folder returns what is left in a folder of the server's data.

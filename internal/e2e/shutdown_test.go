@@ -103,10 +103,7 @@ func checkOnce(t *testing.T, rg *rig, to *receiver, id string, attempt int) {
 	if e.Event != "delivered" || e.Status.Attempt != attempt {
 		t.Errorf("%s at attempt %d: %+v", e.Event, e.Status.Attempt, e.Status)
 	}
-	await(t, "the queue to empty", func() bool {
-		rows, _ := rg.operate(t, "GET", "/v1/sealpost/queue", nil)["items"].([]any)
-		return len(rows) == 0
-	})
+	rg.settle(t)
 	if n := len(to.Accepted()); n != 1 {
 		t.Errorf("%d copies", n)
 	}
