@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 // What a receiver has is what the sender gave, whatever it was encoded in on its way, and
 // its signature verifies against the record that the domain has published.
 func TestContentArrivesIntact(t *testing.T) {
+	t.Parallel()
 	var receivers []receiver
 	for _, mta := range []string{"postfix", "exim"} {
 		receivers = append(receivers,
@@ -197,9 +199,10 @@ func readMessage(t *testing.T, r *rig, m realmta.Message) parsed {
 // add takes in an entity with all that is in it.
 func (p *parsed) add(t *testing.T, field func(string) string, body io.Reader) {
 	t.Helper()
-	media, params, err := mime.ParseMediaType(field("Content-Type"))
+	contentType := cmp.Or(field("Content-Type"), "text/plain") // RFC 2045 section 5.2
+	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		t.Fatalf("Content-Type %q: %v", field("Content-Type"), err)
+		t.Fatalf("Content-Type %q: %v", contentType, err)
 	}
 	if strings.HasPrefix(media, "multipart/") {
 		for parts := multipart.NewReader(body, params["boundary"]); ; {

@@ -50,6 +50,7 @@ func expectations() map[string][]expectation {
 }
 
 func TestFlagsAgainstRealReceivers(t *testing.T) {
+	t.Parallel()
 	var receivers []receiver
 	for _, mta := range []string{"postfix", "exim"} {
 		receivers = append(receivers,
