@@ -131,6 +131,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 
 func (a *app) openStore(ctx context.Context) error {
 	s, err := sqlite.Open(ctx, sqlite.Options{Dir: a.cfg.Server.DataDir, Logger: a.log})
+	if errors.Is(err, store.ErrNewer) {
+		err = fmt.Errorf("%w: run that version, or choose another server.data_dir", err)
+	}
 	if err != nil {
 		return &StartError{fmt.Errorf("open the data folder %s: %w", a.cfg.Server.DataDir, err)}
 	}

@@ -31,6 +31,9 @@ func makeFolder(dir string) error {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return fmt.Errorf("create data folder: %w", err)
 		}
+		if err := tighten(d); err != nil {
+			return err
+		}
 		if err := checkPrivate(d, 0o700); err != nil {
 			return err
 		}
@@ -39,6 +42,22 @@ func makeFolder(dir string) error {
 		return err
 	}
 	return syncDir(filepath.Dir(dir))
+}
+
+// tighten takes everybody else's rights to a folder that is still empty, as one is
+// that a package or a container made for us: there is nothing yet that could have been read.
+func tighten(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("read data folder: %w", err)
+	}
+	if len(entries) > 0 {
+		return nil
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("protect data folder: %w", err)
+	}
+	return nil
 }
 
 // checkFiles checks that nobody but the owner may read what is in the folder.

@@ -103,6 +103,22 @@ func TestNobodyElseMayRead(t *testing.T) {
 	}
 }
 
+// An empty folder that somebody made for us is made private; one with data is refused.
+func TestEmptyFolderIsMadePrivate(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Options{Dir: dir, MinFree: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
 // alter runs a statement on a file of a closed store.
 func alter(t *testing.T, path, statement string) {
 	t.Helper()
