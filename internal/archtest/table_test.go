@@ -66,7 +66,6 @@ func table() map[string]room {
 		"interop":         {tests: "app config"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
-		"deps":            {}, // holds modules in go.mod until their rooms are built
 
 		"../cmd/sealpost": {imports: "cli"},
 	}
