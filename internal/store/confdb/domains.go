@@ -86,7 +86,8 @@ func (db *DB) ListDomains(ctx context.Context) ([]store.Domain, error) {
 }
 
 // UpdateDomain calls change with the stored domain and stores what it leaves
-// behind. Changes of ID, Name and CreatedAt are ignored.
+// behind. Changes of ID, Name and CreatedAt are ignored. change must not call back
+// into what changes configuration: one change is made at a time.
 func (db *DB) UpdateDomain(ctx context.Context, name string, change func(*store.Domain) error) (store.Domain, error) {
 	var n store.Domain
 	err := db.change(ctx, func(ctx context.Context, q Queryer) error {

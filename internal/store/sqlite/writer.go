@@ -193,15 +193,16 @@ func (w *writer) commit(ops []*op) {
 		err := w.transaction(b, ops, apart)
 		switch class := classify(err); {
 		case err == nil:
+			w.s.commits.Add(1)
 			b.finish(ops)
 			w.measure()
 			return
 		case class == fullError:
 			// Outcomes that happened are recorded from the reserve; new mail waits
 			// outside (REL-12).
-			ops = refuseAccepts(ops, fmt.Errorf("%w: %w", store.ErrFull, err))
-			if released {
-				answer(ops, fmt.Errorf("%w: %w", store.ErrFull, err))
+			full := fmt.Errorf("%w: %w", store.ErrFull, err)
+			if ops = refuseAccepts(ops, full); len(ops) == 0 || released {
+				answer(ops, full)
 				return
 			}
 			w.s.space.release()
@@ -283,7 +284,6 @@ func refuseAccepts(ops []*op, err error) []*op {
 
 // measure wakes the checkpointer when the log has grown long.
 func (w *writer) measure() {
-	w.s.commits.Add(1)
 	_ = w.conn.Raw(func(c any) error { // Status fails only for counters it does not know
 		n, _, err := c.(driver.DBStatus).Status(driver.DBStatusCacheWrite, true)
 		w.pages += n
