@@ -15,6 +15,7 @@ import (
 
 // T1–T5: each flag resolves on its own, by the same rules at every door.
 func TestFlagsResolveAlikeAtEveryDoor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t)
@@ -71,6 +72,7 @@ func TestFlagsResolveAlikeAtEveryDoor(t *testing.T) {
 
 // A flag that cannot be read is never taken for false: the message is refused.
 func TestUnreadableFlagIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -135,6 +137,7 @@ func (rg *rig) views(t *testing.T, domain string) map[string]pair {
 // T6, T7, T8: the pair is the same in every view, whichever call changed it, and a call
 // that names one flag leaves the other. It survives a restart.
 func TestDomainViewsAgree(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, "default.test")
@@ -180,6 +183,7 @@ func TestDomainViewsAgree(t *testing.T) {
 // T12, T10: one message to two recipient domains has an outcome for each, with its own
 // fields, and the stored message's events are the same when asked for in another way.
 func TestOutcomesDifferByRecipient(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)

@@ -157,6 +157,7 @@ func (c *cell) pair() int {
 //
 // All messages are sent first, so that the stalled handshakes stall together.
 func TestGrid(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)

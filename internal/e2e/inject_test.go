@@ -109,6 +109,7 @@ func jsonText(s string) string {
 // SEC-14: whatever is written into whatever parameter either is refused with a 400 that
 // names the place, or arrives without having become a field, a recipient or a message.
 func TestInjection(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)

@@ -138,6 +138,7 @@ func (rg *rig) arrived(t *testing.T, to *receiver, id string) smtptest.Message {
 // Messages of every shape arrive as they were meant, are read alike by parsers that are
 // not ours, and their signature verifies with the record that the domain shows.
 func TestShapes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -209,6 +210,7 @@ func TestShapes(t *testing.T) {
 // The largest message passes, whole; one that is larger is refused by its door, and
 // leaves nothing behind.
 func TestLargestMessage(t *testing.T) {
+	t.Parallel()
 	const limit = 25 << 20
 	w := newWorld(t)
 	rg := w.start(t)
@@ -246,6 +248,7 @@ func TestLargestMessage(t *testing.T) {
 // A thousand recipients get the message, each once and with an outcome of its own; one
 // more is refused.
 func TestThousandRecipients(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -304,6 +307,7 @@ func TestThousandRecipients(t *testing.T) {
 // Mail for an internationalised domain goes to its A-label, whatever form the sender
 // wrote; an internationalised local part goes only where SMTPUTF8 is offered.
 func TestInternationalAddresses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -356,6 +360,7 @@ func TestInternationalAddresses(t *testing.T) {
 
 // SEC-41: whatever a recipient domain's DNS says, we never connect to ourselves.
 func TestNeverConnectsToItself(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)

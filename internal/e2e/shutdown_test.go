@@ -54,6 +54,7 @@ func short(to string) form {
 // REL-07: a shutdown waits for the reply to a message that was sent to its end, and
 // records it. The restarted server does not send it again.
 func TestShutdownAfterFinalDot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -77,6 +78,7 @@ func TestShutdownAfterFinalDot(t *testing.T) {
 // REL-07: before the final dot there is nothing to wait for. The attempt is abandoned,
 // does not count, leaves no event, and is made again after the restart.
 func TestShutdownBeforeFinalDot(t *testing.T) {
+	t.Parallel()
 	for _, verb := range []string{"EHLO", "STARTTLS", "MAIL", "RCPT", "DATA"} {
 		t.Run(verb, func(t *testing.T) {
 			w := newWorld(t)
@@ -115,6 +117,7 @@ func checkOnce(t *testing.T, rg *rig, to *receiver, id string, attempt int) {
 // REL-07: what is being read when the shutdown begins is read to its end,
 // acknowledged, and delivered by the next server.
 func TestShutdownWhileReading(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -194,6 +197,7 @@ func TestShutdownWhileReading(t *testing.T) {
 // A deferred message and its history survive a restart, and the operator can have it
 // tried at once.
 func TestRetrySurvivesRestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rg := w.start(t)
 	rg.open(t, plainDomain)
@@ -238,6 +242,7 @@ func TestRetrySurvivesRestart(t *testing.T) {
 
 // REL-05: what a killed process left in the spool folder is gone after the next start.
 func TestStartEmptiesSpoolFolder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if err := os.MkdirAll(filepath.Join(w.data(), "tmp"), 0o700); err != nil {
 		t.Fatal(err)
