@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches what the tests need besides Go: a C compiler for the race detector, and the real programs that the
-# interoperability tests talk to, Postfix, Exim and openssl. Today it knows Debian and its relatives.
+# interoperability tests talk to, Postfix, Exim, swaks and openssl. Today it knows Debian and its relatives.
 #
 # No package that is there is removed, no mail system of this machine is replaced, and nothing is started
 # as a service. Where something cannot be had this script says so in one line and goes on: the tests that
@@ -113,10 +113,18 @@ fi
 if ! have gcc && ! have cc; then
 	can_install && apt_install gcc libc6-dev
 fi
+# Without libnet-ssleay-perl swaks knows no TLS; without libsasl2-modules Postfix as a client knows no PLAIN.
+if ! have swaks || ! perl -MNet::SSLeay -e 1 2>/dev/null; then
+	can_install && apt_install swaks libnet-ssleay-perl
+fi
+have swaks || say "no swaks: install the Debian packages swaks and libnet-ssleay-perl"
 have openssl || say "no openssl: install the Debian package openssl"
 
 install_postfix || say "no postfix: install the Debian package postfix"
 have postfix || say "postfix tests will fail"
+if ! compgen -G '/usr/lib/*/sasl2/libplain.so*' >/dev/null; then
+	can_install && apt_install libsasl2-modules
+fi
 
 find_exim || { install_exim && find_exim; } ||
 	say "no exim: install the Debian package exim4-daemon-light, or set SEALPOST_TEST_EXIM to an exim binary"

@@ -80,10 +80,10 @@ func TestSubmissionRefusesSmuggledMessages(t *testing.T) {
 			}
 			c := r.dialSubmission(t, implicit)
 			c.begin(t, "first@"+v.domain())
-			c.write(t, "From: app@"+sendingDomain+"\r\nTo: first@"+v.domain()+"\r\nSubject: first\r\n\r\nfirst"+ending+secondMessage(v.domain())+".\r\n")
+			c.write(t, "From: app@"+sendingDomain+"\r\nTo: first@"+v.domain()+"\r\nSubject: first\r\n\r\nfirst"+ending+secondMessage(v.domain())+".\r\nQUIT\r\n")
 			replies := c.rest(t)
 			if len(replies) != 1 || !strings.HasPrefix(replies[0], "554 ") {
-				t.Errorf("%q: got %q, want one 554 and the end", ending, replies)
+				t.Fatalf("%q: got %q, want one 554 and the end", ending, replies)
 			}
 		}
 	}
