@@ -82,7 +82,6 @@ func (h header) size() int {
 type headerScanner struct {
 	fields header
 	size   int
-	whole  bool // the last line of the last field has ended
 	broken bool // a line was no part of any field
 }
 

@@ -29,7 +29,6 @@ type link struct {
 	session  tlspolicy.Session
 	plain    bool
 	detail   mail.TLSDetail
-	verified bool
 	messages int       // transactions so far
 	opened   time.Time // when we began to connect
 	expiry   *time.Timer

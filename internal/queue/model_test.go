@@ -79,7 +79,6 @@ type model struct {
 	random  *rand.Rand
 	sent    map[mail.ID]int // copies the remote side took, by row
 	crashes int
-	offers  atomic.Int64
 	dones   atomic.Int64
 }
 

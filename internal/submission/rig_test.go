@@ -166,7 +166,6 @@ type client struct {
 	t     testing.TB
 	conn  net.Conn
 	lines chan string
-	stop  chan struct{} // closed: the reader must end after the line it waits for
 }
 
 func newClient(t testing.TB, conn net.Conn) *client {

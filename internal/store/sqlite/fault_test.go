@@ -339,7 +339,8 @@ func TestDayDamagedUnderWay(t *testing.T) {
 	// The damaged file goes when nobody uses it, and new mail gets a new one.
 	for s.Damages()[0].Moved == "" && s.Err() == nil {
 		s.mu.Lock()
-		s.mu.Unlock() //nolint:staticcheck // waits for the owner
+		//lint:ignore SA2001 waits for the owner
+		s.mu.Unlock()
 	}
 	n := accept(t, s, "new", false)
 	if got, err := readContent(s, n); err != nil || got != "new" {

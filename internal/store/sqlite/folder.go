@@ -106,7 +106,7 @@ func lockFolder(dir string) (*os.File, error) {
 		pid, _ := io.ReadAll(io.LimitReader(f, 32))
 		return nil, fmt.Errorf("%s is used by process %s: %w", dir, strings.TrimSpace(string(pid)), store.ErrLocked)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	if err != nil {
