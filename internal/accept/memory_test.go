@@ -29,9 +29,9 @@ func (d discardStore) Accept(_ context.Context, m *store.NewMessage) error {
 func TestLargeMessagesAreStreamed(t *testing.T) {
 	line := strings.Repeat("x", 76) + "\r\n"
 	big := form()
-	big.Draft.Attachments = []compose.File{zeros("big.bin", 17<<20)}
+	big.Draft.Attachments = []compose.File{zeros("big.bin", 6<<20)}
 	raw := smtp("")
-	raw.Raw = io.MultiReader(strings.NewReader("From: a@mg.example.com\r\n\r\n"), &repeat{line, 24 << 20})
+	raw.Raw = io.MultiReader(strings.NewReader("From: a@mg.example.com\r\n\r\n"), &repeat{line, 8 << 20})
 	for name, s := range map[string]Submission{"form": big, "smtp": raw} {
 		f := newFakeStore(t, domain("mg.example.com"))
 		r := testRoom(t, f, nil)
@@ -42,7 +42,7 @@ func TestLargeMessagesAreStreamed(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		runtime.ReadMemStats(&after)
-		if got := after.TotalAlloc - before.TotalAlloc; got > 4<<20 {
+		if got := after.TotalAlloc - before.TotalAlloc; got > 2<<20 {
 			t.Errorf("%s: allocated %d KiB", name, got>>10)
 		}
 	}
