@@ -172,13 +172,16 @@ func isEmpty(body io.Reader) (bool, error) {
 // readMultipart reads multipart/form-data part by part.
 func (f *form) readMultipart(body io.Reader, boundary string, rules formRules) error {
 	headers := &headerLimiter{r: body}
-	mr := multipart.NewReader(headers, boundary)
+	// The multipart reader takes the end of its input for the end of the form in
+	// places where it is not. Behind the body it finds an error instead, and before that
+	// the line end that some clients leave off their last boundary.
+	mr := multipart.NewReader(io.MultiReader(headers, strings.NewReader("\r\n"), brokenOff{}), boundary)
 	for {
 		headers.left = maxPartHeader + partSlack
 		headers.on = true
 		p, err := mr.NextRawPart()
 		headers.on = false
-		if err == io.EOF || err != nil && headers.read == 0 && errors.Is(err, io.EOF) {
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) && headers.read == 0 {
 			return nil // after the last boundary, or in a body without an octet
 		}
 		if err != nil {
@@ -189,6 +192,12 @@ func (f *form) readMultipart(body io.Reader, boundary string, rules formRules) e
 		}
 	}
 }
+
+// brokenOff is what lies behind the end of a body.
+type brokenOff struct{}
+
+// Read returns io.ErrUnexpectedEOF.
+func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // readPart takes one part. A part without a name is passed over.
 func (f *form) readPart(p *multipart.Part, rules formRules) error {

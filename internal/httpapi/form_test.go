@@ -325,6 +325,33 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
+// A body that breaks off, wherever, is refused and never taken for a shorter one: the lost
+// field could be the one that asks for TLS.
+func TestBodyThatBreaksOffIsRefused(t *testing.T) {
+	rg := newRig(t)
+	body := "--B\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\na@b\r\n--B\r\nContent-Disposition: form-data; name=\"o:require-tls\"\r\n\r\nyes\r\n--B--\r\n"
+	whole := len(body) - len("\r\n")
+	for n := 1; n < whole; n++ {
+		r := multipartRequest(t)
+		r.Body = io.NopCloser(strings.NewReader(body[:n]))
+		f, err := rg.api.readForm(r, testSend)
+		if err == nil {
+			f.close()
+			t.Errorf("accepted with %v: %q", f.fields, body[:n])
+		}
+	}
+	r := multipartRequest(t)
+	r.Body = io.NopCloser(strings.NewReader(body[:whole])) // only the last line end is missing: some clients leave it off
+	f, err := rg.api.readForm(r, testSend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.close()
+	if len(f.fields) != 2 {
+		t.Errorf("fields are %v", f.fields)
+	}
+}
+
 // Whatever bytes come as multipart: no panic, no memory kept, no file left.
 func FuzzMultipart(f *testing.F) {
 	f.Add([]byte("--B\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\na@b\r\n--B--\r\n"))

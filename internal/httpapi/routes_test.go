@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +52,30 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 				t.Errorf("%s %s with key %q: status %d", rt.method, rt.pattern, caller, w.Code)
 			}
 		}
+	}
+}
+
+// The whole table as a file, so that a change of who may call what shows in review.
+func TestRouteTableGolden(t *testing.T) {
+	classes := map[access]string{operate: "operate", manage: "manage", send: "send", public: "public"}
+	var lines []string
+	for _, rt := range routes() {
+		lines = append(lines, fmt.Sprintf("%-8s %-7s %s\n", classes[rt.access], rt.method, rt.pattern))
+	}
+	slices.Sort(lines)
+	got := strings.Join(lines, "")
+	const golden = "testdata/routes.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got:\n%s", got)
 	}
 }
 
