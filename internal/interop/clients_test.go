@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sealpost/sealpost/internal/realmta"
 )
@@ -180,11 +181,14 @@ func inject(t *testing.T, client *realmta.Server, to []string, message string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	c, err := smtp.NewClient(conn, host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
 	err = c.Mail(login)
 	for _, recipient := range to {
 		err = errors.Join(err, c.Rcpt(recipient))
