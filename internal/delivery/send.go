@@ -166,7 +166,7 @@ func (a *attempt) judgeRecipient(res smtpclient.Result, k int, err error) (mail.
 		// unknown is temporary.
 		text := "outcome unknown: the connection ended after the message was sent"
 		return mail.RecipientResult{
-			Outcome: mail.Deferred, Scope: mail.ScopeHost, Reason: "generic",
+			Outcome: mail.Deferred, Scope: mail.ScopeMessage, Reason: "generic",
 			Reply: mail.LocalReply(451, "4.4.2", text),
 		}, true
 	case errors.Is(err, smtpclient.ErrContent):
@@ -209,14 +209,10 @@ func incapable(err error) (mail.RecipientResult, bool) {
 
 // replyScope says how far a refusal of recipient k reaches.
 func replyScope(res smtpclient.Result, k int) mail.Scope {
-	switch {
-	case res.Mail.Temporary():
-		return mail.ScopeHost
-	case res.Mail.Permanent():
-		return mail.ScopeMessage
-	case k < len(res.Recipients) && res.Recipients[k].Code >= 400:
+	if res.Mail.Positive() && k < len(res.Recipients) && res.Recipients[k].Code >= 400 {
 		return mail.ScopeRecipient
 	}
+	// MAIL names the sender: its refusal says nothing about other senders' mail.
 	return mail.ScopeMessage
 }
 

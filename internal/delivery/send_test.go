@@ -81,8 +81,8 @@ func TestReplyToMail(t *testing.T) {
 		want  mail.Outcome
 		scope mail.Scope
 	}{
-		{"451 4.7.1 greylisted", mail.Deferred, mail.ScopeHost},
-		{"452 4.3.1 disk full", mail.Deferred, mail.ScopeHost},
+		{"451 4.7.1 greylisted", mail.Deferred, mail.ScopeMessage},
+		{"452 4.3.1 disk full", mail.Deferred, mail.ScopeMessage},
 		{"553 5.1.8 sender not allowed", mail.Bounced, mail.ScopeMessage},
 	}
 	for _, tt := range tests {
@@ -102,6 +102,33 @@ func TestReplyToMail(t *testing.T) {
 	}
 }
 
+// What a refusal says about others: one of MAIL is about its sender and must not slow
+// down anybody else's mail to the host; one at the door is about the host.
+func TestScopeOfRefusals(t *testing.T) {
+	tests := []struct {
+		verb, reply string
+		want        mail.Scope
+	}{
+		{"MAIL", "451 4.7.1 greylisted", mail.ScopeMessage},
+		{"MAIL", "550 5.7.1 not you", mail.ScopeMessage},
+		{"RCPT", "451 4.2.1 later", mail.ScopeRecipient},
+		{"RCPT", "550 5.1.1 nobody", mail.ScopeRecipient},
+		{"DOT", "451 4.3.0 later", mail.ScopeMessage},
+		{"GREETING", "450 4.3.2 busy", mail.ScopeHost},
+		{"MAIL", "421 4.3.2 closing", mail.ScopeHost},
+	}
+	for _, tt := range tests {
+		t.Run(tt.verb+" "+tt.reply, func(t *testing.T) {
+			inWorld(t, standard, func(w *world) {
+				w.serve("192.0.2.1", smtptest.Behaviour{Extensions: []string{"PIPELINING"}, Replies: map[string]string{tt.verb: tt.reply}})
+				if got := w.attempt(job(mail.Unset, mail.Unset)); got.Scope != tt.want || got.Outcome == mail.Delivered {
+					t.Errorf("%s: scope %d, want %d", shortly(got), got.Scope, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // SEC-29: the reply was lost. Deferred, and not at once to the next host.
 func TestOutcomeUnknown(t *testing.T) {
 	inWorld(t, "@ MX 10 mx\n@ MX 20 backup\nmx A 192.0.2.1\nbackup A 192.0.2.3", func(w *world) {
@@ -110,7 +137,7 @@ func TestOutcomeUnknown(t *testing.T) {
 		}})
 		backup := w.serve("192.0.2.3", smtptest.Behaviour{})
 		got := w.attempt(job(mail.Unset, mail.Unset))
-		if got.Outcome != mail.Deferred || !strings.Contains(got.Reply.Text, "outcome unknown") || got.Scope != mail.ScopeHost {
+		if got.Outcome != mail.Deferred || !strings.Contains(got.Reply.Text, "outcome unknown") || got.Scope != mail.ScopeMessage {
 			t.Errorf("%s: %s", shortly(got), got.Reply)
 		}
 		if len(server.Messages()) != 1 || len(backup.Connections()) != 0 {
