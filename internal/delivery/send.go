@@ -42,8 +42,10 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 		NeedUTF8:    a.job.Envelope.NeedUTF8 || a.anyUTF8(),
 		RequireTLS:  c.req.Needs.Has(tlspolicy.Announce),
 		// A server that demands TLS refuses MAIL. Content that followed at once would have
-		// travelled in the clear for nothing, and Postfix 3.7 takes it for commands.
-		AwaitEnvelope: l.plain,
+		// travelled in the clear for nothing, and Postfix 3.7 takes it for commands. A server
+		// that hangs up between two messages would leave the outcome of content that
+		// is on its way already unknown, and the message waiting for its next attempt.
+		AwaitEnvelope: l.plain || reused,
 	}
 	for k, i := range a.open {
 		tx.Recipients[k] = a.job.Recipients[i].Address
@@ -56,7 +58,7 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 		session.Duration = time.Since(l.opened) // the session began with the connection
 	}
 
-	if reused && res.State == smtpclient.StateLost && res.Mail.Code == 0 && res.Closing.Code == 0 && ctx.Err() == nil {
+	if reused && ctx.Err() == nil && isStale(res, err) {
 		l.client.Close()
 		l.messages--
 		return sessionStale
@@ -68,6 +70,16 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 	a.settle(ctx, l, res, err, session)
 	a.release(l, res)
 	return sessionEnded
+}
+
+// isStale reports whether a connection was gone before the server said a word about
+// this transaction, and nothing of it can have been accepted.
+func isStale(res smtpclient.Result, err error) bool {
+	if res.State == smtpclient.StateNotStarted {
+		_, decided := incapable(err)
+		return !decided
+	}
+	return res.State == smtpclient.StateLost && res.Mail.Code == 0 && res.Closing.Code == 0
 }
 
 // anyUTF8 reports whether an open recipient's address needs SMTPUTF8.
@@ -83,7 +95,7 @@ func (a *attempt) refuseUTF8(l *link, session *mail.Session) bool {
 		return false
 	}
 	refusal, _ := incapable(smtpclient.ErrNoSMTPUTF8)
-	refusal.Session = session
+	refusal.Session = untravelled(session)
 	a.open = slices.DeleteFunc(a.open, func(i int) bool {
 		if !a.job.Recipients[i].Address.NeedsUTF8() {
 			return false
@@ -92,6 +104,14 @@ func (a *attempt) refuseUTF8(l *link, session *mail.Session) bool {
 		return true
 	})
 	return true
+}
+
+// untravelled returns the session for a message that we did not hand to it: the
+// evidence stays, but nothing was carried at that level.
+func untravelled(s *mail.Session) *mail.Session {
+	c := *s
+	c.TLS, c.CertificateVerified = false, false
+	return &c
 }
 
 // session is what will be shown for recipients that this connection decides about.
@@ -139,7 +159,9 @@ func (a *attempt) settle(ctx context.Context, l *link, res smtpclient.Result, er
 			undecided = append(undecided, i)
 			continue
 		}
-		r.Session = session
+		if r.Session = session; res.State == smtpclient.StateNotStarted {
+			r.Session = untravelled(session)
+		}
 		a.report.Results[i] = r
 	}
 	a.open = undecided

@@ -175,12 +175,15 @@ func TestIncapableServer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, standard, func(w *world) {
-				w.serve("192.0.2.1", smtptest.Behaviour{Extensions: []string{"SIZE 1000"}})
+				w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Valid), Extensions: []string{"SIZE 1000"}})
 				j := job(mail.Unset, mail.Unset)
 				tt.change(&j)
 				got := w.attempt(j)
 				if got.Outcome != mail.Bounced || got.Reply.Enhanced != tt.enhanced || !got.Reply.Local {
 					t.Errorf("%s: %s", shortly(got), got.Reply)
+				}
+				if s := got.Session; s.MXHost != "mx.example.test" || s.TLS || s.CertificateVerified || s.Detail.Handshake != "completed" {
+					t.Errorf("a message that was not sent is logged as %s", shortly(got))
 				}
 			})
 		})
