@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,9 +28,12 @@ import (
 
 const (
 	serverVariable = "SEALPOST_TEST_BENCH_SERVER" // names the configuration; set in the server's process
-	sendingDomain  = "sender.test"
-	messageSize    = 10 << 10
-	connections    = 50
+	// profileVariable names a file: each server writes its CPU profile there, with its
+	// process id behind the name.
+	profileVariable = "SEALPOST_TEST_BENCH_PROFILE"
+	sendingDomain   = "sender.test"
+	messageSize     = 10 << 10
+	connections     = 50
 )
 
 // TestMain is also the server: the benchmark starts its own binary again, so that
@@ -48,6 +52,17 @@ func TestMain(m *testing.M) {
 func serve(path string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	if profile := os.Getenv(profileVariable); profile != "" {
+		f, err := os.Create(fmt.Sprintf("%s.%d", profile, os.Getpid()))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	cfg, err := config.Load(path, nil)
 	if err != nil {
 		return err
