@@ -1,8 +1,9 @@
 package accept
 
 import (
+	"bufio"
+	"bytes"
 	"context"
-	"errors"
 	"io"
 	"strings"
 
@@ -135,36 +136,39 @@ func (j *job) mayClaim(ctx context.Context, fields []compose.Field) error {
 }
 
 // identities returns the identity fields of a message whose form was checked
-// already. It reads the header section only.
+// already. It reads the header section only, in one pass, however its fields are folded.
 func identities(r io.Reader) ([]compose.Field, error) {
-	header := make([]byte, compose.MaxHeader+4)
-	n, err := io.ReadFull(r, header)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && err != io.EOF {
-		return nil, err
-	}
-	var fields []compose.Field
-	rest := string(header[:n])
-	for rest != "" {
-		var line string
-		line, rest, _ = strings.Cut(rest, "\n")
-		line = strings.TrimSuffix(line, "\r")
-		if line == "" {
-			break
+	lines := bufio.NewReaderSize(io.LimitReader(r, compose.MaxHeader+4), 4<<10)
+	var kept []compose.Field
+	var name string // of the field being read, if it is one to keep
+	var value strings.Builder
+	end := func() {
+		if name != "" {
+			kept = append(kept, compose.Field{Name: name, Value: value.String()})
 		}
-		if line[0] == ' ' || line[0] == '\t' { // folded, RFC 5322 section 2.2.3
-			if len(fields) > 0 {
-				fields[len(fields)-1].Value += line
+		name = ""
+		value.Reset()
+	}
+	for inLine := false; ; {
+		part, more, err := lines.ReadLine()
+		if err == io.EOF || err == nil && !inLine && len(part) == 0 {
+			end()
+			return kept, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		folded := len(part) > 0 && (part[0] == ' ' || part[0] == '\t') // RFC 5322 section 2.2.3
+		if !inLine && !folded {
+			end()
+			before, after, _ := bytes.Cut(part, []byte(":"))
+			if field := strings.TrimRight(string(before), " \t"); identityFields[strings.ToLower(field)] {
+				name, part = field, after
 			}
-			continue
 		}
-		name, value, _ := strings.Cut(line, ":")
-		fields = append(fields, compose.Field{Name: strings.TrimRight(name, " \t"), Value: value})
-	}
-	kept := fields[:0]
-	for _, f := range fields {
-		if identityFields[strings.ToLower(f.Name)] {
-			kept = append(kept, f)
+		if name != "" {
+			value.Write(part)
 		}
+		inLine = more
 	}
-	return kept, nil
 }
