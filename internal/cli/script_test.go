@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"net"
@@ -44,8 +45,21 @@ func TestScripts(t *testing.T) {
 			"isjson":  scriptJSON,
 			"waitfor": scriptWait,
 			"setport": scriptPort,
+			"sql":     scriptSQL,
 		},
 	})
+}
+
+// scriptSQL runs a statement on a file of a server that does not run: sql FILE STATEMENT.
+func scriptSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sql FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	_, err = db.Exec(args[1])
+	ts.Check(err)
 }
 
 // scriptCode runs sealpost and checks its exit code: code 2 sealpost serve.
