@@ -38,6 +38,17 @@ func (a *app) adminHandler() http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		queueCollector{a.queue},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_mx_hosts_with_tls", Help: "MX hosts that completed a TLS handshake with us in the last 90 days.",
+		}, func() float64 { return float64(a.peers.Stats().Hosts) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "sealpost_starttls_downgrades_total",
+			Help: "Sessions in which an MX host that gave TLS before did not offer it (tls-downgrade-suspected). Normal is a few.",
+		}, func() float64 { return float64(a.peers.Stats().Downgrades) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_path_strips_starttls",
+			Help: "1 if several MX hosts stopped offering STARTTLS within an hour: something near this server may strip it. Normal is 0; page somebody.",
+		}, func() float64 { return oneIf(a.peers.Stats().PathStripped) }),
 	)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -101,13 +112,15 @@ func queueMetrics() []metric {
 		gauge("next_hops", "Recipient domains with mail waiting, or remembered.", func(s queue.Stats) float64 { return float64(s.NextHops) }),
 		gauge("next_hops_failing", "Recipient domains where nobody answers.", func(s queue.Stats) float64 { return float64(s.Failing) }),
 		gauge("attempts_in_flight", "Attempts being made now.", func(s queue.Stats) float64 { return float64(s.InFlight) }),
-		gauge("outage", "1 while attempts pause because nothing at all can be reached. Normal is 0; page somebody.", func(s queue.Stats) float64 {
-			if s.Outage {
-				return 1
-			}
-			return 0
-		}),
+		gauge("outage", "1 while attempts pause because nothing at all can be reached. Normal is 0; page somebody.", func(s queue.Stats) float64 { return oneIf(s.Outage) }),
 	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Describe implements prometheus.Collector.

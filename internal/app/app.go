@@ -169,7 +169,6 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Router:   mx.New(a.resolver, nil),
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
-		Logger:   a.log,
 		Timeouts: smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
 	})
 	a.queue = queue.New(

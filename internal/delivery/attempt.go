@@ -187,7 +187,7 @@ func (a *attempt) tryFull(ctx context.Context, c candidate) *fallback {
 		v := tlspolicy.Judge(c.req, l.session)
 		if v.DowngradeSuspected {
 			l.detail.DowngradeSuspected = true
-			a.d.cfg.Logger.Warn("STARTTLS is gone from a host that offered it before", "mx-host", c.host.name, "mx-ip", c.addr.String())
+			a.d.cfg.Peers.NoteDowngrade(c.host.name)
 		}
 		if v.Action == tlspolicy.SmallHello && !small {
 			l.client.Close()

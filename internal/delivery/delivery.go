@@ -15,7 +15,6 @@ package delivery
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"time"
 
@@ -41,6 +40,8 @@ type Peers interface {
 	SeenTLS(host string) bool
 	// NoteTLS records that it did now.
 	NoteTLS(host string)
+	// NoteDowngrade records that it did before and does not offer STARTTLS now.
+	NoteDowngrade(host string)
 }
 
 // Config is what a [Deliverer] is made of.
@@ -53,7 +54,6 @@ type Config struct {
 	Router   Router
 	Verifier *pkix.Verifier
 	Peers    Peers
-	Logger   *slog.Logger
 
 	Timeouts       smtpclient.Timeouts // zero fields take their defaults
 	ConnectTimeout time.Duration       // TCP connect; 0 is 30 s

@@ -239,8 +239,8 @@ func TestDowngrade(t *testing.T) {
 				if protect {
 					want = deferred + "refused-not-offered"
 				}
-				if s := shortly(got); s != want || !got.Session.Detail.DowngradeSuspected {
-					t.Errorf("%s, downgrade-suspected %t", s, got.Session.Detail.DowngradeSuspected)
+				if s := shortly(got); s != want || !got.Session.Detail.DowngradeSuspected || w.peers.downgrades != 1 {
+					t.Errorf("%s, downgrade-suspected %t, noted %d times", s, got.Session.Detail.DowngradeSuspected, w.peers.downgrades)
 				}
 			})
 		})

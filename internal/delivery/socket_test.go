@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
@@ -37,7 +36,7 @@ func TestServerHangsUpAfterEachMessage(t *testing.T) {
 	})
 	d := New(Config{
 		HostName: "sender.test", Router: oneHost{}, Verifier: pkix.New(pki().Roots),
-		Peers: &memoryPeers{seen: map[string]bool{}}, Logger: slog.New(slog.DiscardHandler),
+		Peers: &memoryPeers{seen: map[string]bool{}},
 		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			var dialer net.Dialer
 			return dialer.DialContext(ctx, network, server.Addr())

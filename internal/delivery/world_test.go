@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -59,7 +58,6 @@ func inWorld(t *testing.T, zone string, test func(w *world)) {
 			Router:   mx.New(w.dns.Resolver(t), nil),
 			Verifier: pkix.New(pki().Roots),
 			Peers:    w.peers,
-			Logger:   slog.New(slog.DiscardHandler),
 		})
 		t.Cleanup(func() {
 			w.d.Close()
@@ -133,8 +131,15 @@ func (w *world) attempt(j mail.Job) mail.RecipientResult {
 
 // A memoryPeers is a Peers that forgets with the process.
 type memoryPeers struct {
-	mu   sync.Mutex
-	seen map[string]bool
+	mu         sync.Mutex
+	seen       map[string]bool
+	downgrades int
+}
+
+func (p *memoryPeers) NoteDowngrade(string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.downgrades++
 }
 
 func (p *memoryPeers) SeenTLS(host string) bool {

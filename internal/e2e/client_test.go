@@ -88,6 +88,7 @@ type Detail struct {
 	Fallback     string   `json:"fallback"`
 	Version      string   `json:"version"`
 	VerifyErrors []string `json:"verify-errors"`
+	Downgrade    bool     `json:"downgrade-suspected"`
 	Attempts     []Detail `json:"attempts"`
 }
 

@@ -60,6 +60,7 @@ type rig struct {
 	*client
 	world *world
 	log   *journal
+	admin string // address of health and metrics
 
 	cancel  context.CancelFunc
 	stopped chan struct{} // closed when Run has returned
@@ -118,6 +119,7 @@ func (w *world) startWith(t testing.TB, settings []byte) *rig {
 	t.Cleanup(func() { rg.stop(t) })
 	select {
 	case at := <-ready:
+		rg.admin = at.Admin.String()
 		rg.client = newClient(t, w, at.API.String(), at.Submission.String(), at.SubmissionTLS.String())
 	case <-rg.stopped:
 		t.Fatalf("the server did not start: %v", rg.err)

@@ -3,8 +3,10 @@ package peers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -81,6 +83,49 @@ func TestMemory(t *testing.T) {
 		<-done
 		if !f.has("last.test") {
 			t.Error("not written at the end")
+		}
+	})
+}
+
+// Mistake 26 of those before us: a firewall near the sender strips STARTTLS, and every
+// recipient looks guilty.
+func TestDowngradesTogetherRaiseTheAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		m, err := Load(t.Context(), &fakeStore{seen: map[string]time.Time{}}, slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		alarms := func() int { return strings.Count(log.String(), "path-strips-starttls") }
+		m.NoteDowngrade("one.test")
+		m.NoteDowngrade("one.test")
+		if s := m.Stats(); s.PathStripped || s.Downgrades != 2 || alarms() != 0 {
+			t.Errorf("one host: %+v, %d alarms", s, alarms())
+		}
+		m.NoteDowngrade("two.test")
+		m.NoteDowngrade("three.test")
+		if s := m.Stats(); !s.PathStripped || alarms() != 1 {
+			t.Errorf("three hosts: %+v, %d alarms", s, alarms())
+		}
+		m.NoteTLS("two.test")
+		m.NoteTLS("three.test")
+		if m.Stats().PathStripped {
+			t.Error("still raised although two of them are back")
+		}
+		time.Sleep(2 * time.Hour)
+		m.NoteDowngrade("four.test")
+		if m.Stats().PathStripped {
+			t.Error("hosts hours apart were taken together")
+		}
+		m.NoteDowngrade("five.test")
+		if !m.Stats().PathStripped || alarms() != 2 {
+			t.Errorf("later: %d alarms", alarms())
+		}
+		for i := range 3 * maxMissed {
+			m.NoteDowngrade(fmt.Sprintf("mx%d.test", i))
+		}
+		if len(m.missed) > maxMissed {
+			t.Errorf("%d hosts remembered", len(m.missed))
 		}
 	})
 }
