@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // A canonical reads a message and gives it with CRLF line ends only, the last
@@ -25,6 +26,8 @@ type canonical struct {
 	changed bool   // what was read is not what came in
 	size    int64  // octets that came in
 	err     error
+
+	buffers *readBuffers
 }
 
 type lineStyle uint8
@@ -35,8 +38,20 @@ const (
 	lf
 )
 
+// buffers holds what one reading of a message needs. Every message is read twice, and
+// without it the buffers would be most of what accepting a message allocates.
+var buffers = sync.Pool{New: func() any {
+	return &readBuffers{in: make([]byte, 32<<10), lines: bufio.NewReaderSize(nil, longestPiece+2)}
+}}
+
+type readBuffers struct {
+	in, out []byte
+	lines   *bufio.Reader
+}
+
 func newCanonical(r io.Reader, door Door) *canonical {
-	return &canonical{src: r, lenient: door == API, in: make([]byte, 32<<10)}
+	b := buffers.Get().(*readBuffers)
+	return &canonical{src: r, lenient: door == API, in: b.in, out: b.out[:0], buffers: b}
 }
 
 // Read implements io.Reader.
@@ -132,10 +147,11 @@ func (c *canonical) finish(err error) error {
 
 // A lineReader gives canonical octets line by line, long lines in pieces.
 type lineReader struct {
-	r     *bufio.Reader
-	start bool // the next piece begins a line
-	last  piece
-	again bool // give last once more
+	r      *bufio.Reader
+	octets *canonical
+	start  bool // the next piece begins a line
+	last   piece
+	again  bool // give last once more
 }
 
 // A piece is a line, or a part of one that is too long to be held.
@@ -148,8 +164,20 @@ type piece struct {
 // longestPiece must hold the longest line that is looked at as a whole.
 const longestPiece = MaxField
 
-func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, longestPiece+2), start: true}
+// newLineReader returns a reader of c's lines. Close it when no piece is needed
+// any more.
+func newLineReader(c *canonical) *lineReader {
+	c.buffers.lines.Reset(c)
+	return &lineReader{r: c.buffers.lines, octets: c, start: true}
+}
+
+// close gives the buffers back. Neither l nor a piece of it may be used after.
+func (l *lineReader) close() {
+	b := l.octets.buffers
+	b.out = l.octets.out
+	b.lines.Reset(nil)
+	*l.octets, *l = canonical{size: l.octets.size}, lineReader{}
+	buffers.Put(b)
 }
 
 // next gives the next piece, io.EOF after the last.

@@ -58,6 +58,7 @@ type bodyPlan struct {
 func Inspect(r io.Reader, door Door) (*Raw, error) {
 	octets := newCanonical(r, door)
 	lines := newLineReader(octets)
+	defer lines.close()
 	h, err := readHeader(lines)
 	if err != nil {
 		return nil, err

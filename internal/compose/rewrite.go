@@ -44,6 +44,7 @@ func (m *Raw) Write(w io.Writer, r io.Reader, e Edit) (Result, error) {
 		return Result{}, err
 	}
 	lines := newLineReader(newCanonical(r, m.door))
+	defer lines.close()
 	original, err := readHeader(lines)
 	if err != nil {
 		return Result{}, fmt.Errorf("read message again: %w", err)

@@ -46,6 +46,7 @@ func (v *View) Header(name string) string {
 // this package, which none passes that Compose or Raw.Write wrote.
 func ReadView(r io.Reader) (*View, error) {
 	lines := newLineReader(newCanonical(r, API))
+	defer lines.close()
 	h, err := readHeader(lines)
 	if err != nil {
 		return nil, err
@@ -159,6 +160,7 @@ func stripQuotes(text string) (stripped, signature string) {
 // was not asked; errors of begin and its writer come back as they are.
 func ExtractAttachment(r io.Reader, n int, begin func(Attachment) (io.Writer, error)) error {
 	lines := newLineReader(newCanonical(r, API))
+	defer lines.close()
 	h, err := readHeader(lines)
 	if err != nil {
 		return err
