@@ -32,7 +32,15 @@ type fakeStore struct {
 	fail     func(call string) error // may be nil
 	calls    map[string]int
 	opened   int
+
+	leasedAt time.Time // when Lease was called last, and how often at that moment
+	leases   int
 }
+
+// mostLeases is how often Lease may be called at one moment of virtual time. Far
+// beyond what the tests need: a queue that asks more often goes in a circle, and time
+// would never go on.
+const mostLeases = 20_000
 
 func newFakeStore() *fakeStore {
 	ids, err := mail.NewIDs(0, 0)
@@ -131,6 +139,14 @@ func (s *fakeStore) Lease(_ context.Context, r store.LeaseRequest) (store.LeaseR
 	}
 	if r.Limit < 1 || r.Limit > 1000 {
 		return res, fmt.Errorf("limit %d", r.Limit)
+	}
+	if now := time.Now(); now.Equal(s.leasedAt) {
+		s.leases++
+	} else {
+		s.leasedAt, s.leases = now, 1
+	}
+	if s.leases > mostLeases {
+		panic(fmt.Sprintf("Lease(%+v) was called %d times at one moment: the queue goes in a circle", r, s.leases))
 	}
 	var due []*store.Row
 	for _, row := range s.rows[r.NextHop] {

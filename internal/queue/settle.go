@@ -19,8 +19,10 @@ const (
 	codeTooOld = 602
 )
 
-// Settle says what a report means for the rows of its job. It is a pure function;
-// now is the moment the attempt ended where the report does not say.
+// Settle says what a report means for the rows of its job. It is a pure function. The
+// report says when the attempt ended, which decides about expiry; where it does not,
+// that is now. Waits count from now, which is later than the end where the report was made
+// for another message and is shared.
 //
 //   - Delivered is final. So is Bounced, but only with a 5xx reply: what contradicts
 //     itself, or is missing, is a deferral. Unknown is temporary.
@@ -39,8 +41,12 @@ const (
 // without a result.
 func Settle(j mail.Job, r mail.Report, s Schedule, now time.Time) store.Outcome {
 	s = s.For(j.Settings)
+	ended := now
 	if !r.Finished.IsZero() {
-		now = r.Finished
+		ended = r.Finished
+	}
+	if now.Before(ended) {
+		now = ended
 	}
 	o := store.Outcome{Message: j.Message, DomainID: j.DomainID, Rows: make([]store.RowOutcome, len(j.Recipients))}
 	for i, rcpt := range j.Recipients {
@@ -48,7 +54,7 @@ func Settle(j mail.Job, r mail.Report, s Schedule, now time.Time) store.Outcome 
 		if i < len(r.Results) {
 			res = r.Results[i]
 		}
-		o.Rows[i] = settleOne(j, rcpt, r.Started, sane(res, j.NextHop), s, now)
+		o.Rows[i] = settleOne(j, rcpt, span{r.Started, ended}, sane(res, j.NextHop), s, now)
 	}
 	return o
 }
@@ -85,9 +91,12 @@ func sane(res mail.RecipientResult, nextHop string) mail.RecipientResult {
 	return res
 }
 
-func settleOne(j mail.Job, rcpt mail.Recipient, started time.Time, res mail.RecipientResult, s Schedule, now time.Time) store.RowOutcome {
+// A span is when an attempt began and ended.
+type span struct{ started, ended time.Time }
+
+func settleOne(j mail.Job, rcpt mail.Recipient, attempt span, res mail.RecipientResult, s Schedule, now time.Time) store.RowOutcome {
 	out := store.RowOutcome{Row: rcpt.Row, Lease: rcpt.Lease, Attempt: rcpt.Attempt, LastReply: res.Reply.String()}
-	rec := &event.Record{Recipient: rcpt.Address.String(), Data: event.Data{Status: status(j, rcpt, started, res)}}
+	rec := &event.Record{Recipient: rcpt.Address.String(), Data: event.Data{Status: status(j, rcpt, attempt.started, res)}}
 	if res.Session != nil {
 		rec.Data.SendingIP = res.Session.SendingIP
 	}
@@ -115,7 +124,7 @@ func settleOne(j mail.Job, rcpt mail.Recipient, started time.Time, res mail.Reci
 			st.BounceType = "hard"
 		}
 
-	case now.After(s.expires(j, rcpt)) && !s.ClockDoubted:
+	case attempt.ended.After(s.expires(j, rcpt)) && !s.ClockDoubted:
 		out.Final = true
 		rec.Type = event.FailedPermanent
 		rec.Data.Reason = reasonOld
@@ -124,6 +133,9 @@ func settleOne(j mail.Job, rcpt mail.Recipient, started time.Time, res mail.Reci
 
 	default:
 		wait := s.wait(j, rcpt, res.NoMX, now)
+		if expiry := s.expires(j, rcpt); now.After(expiry) && !attempt.ended.After(expiry) {
+			wait = min(wait, lastChance) // too old, but no attempt has said so yet
+		}
 		out.Due = now.Add(wait)
 		rec.Type = event.FailedTemporary
 		rec.Data.Reason = or(res.Reason, reasonGeneric)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -220,6 +221,38 @@ func TestClockJump(t *testing.T) {
 	for _, c := range steps {
 		if got, doubted := read(c.elapsed, c.ahead); got != c.want || doubted != c.doubted {
 			t.Errorf("after %v with a wall clock %v ahead: %v ahead, doubted %v; want %v, %v", c.elapsed, c.ahead, got, doubted, c.want, c.doubted)
+		}
+	}
+}
+
+// A verdict that is shared may be minutes old. What it defers is due after now all the
+// same: a due time that has passed would be settled by the same verdict at once, and again, each
+// time with an event.
+func TestSharedVerdictIsDueInTheFuture(t *testing.T) {
+	ended := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, age := range []time.Duration{0, time.Second, time.Minute, 3 * time.Minute, time.Hour} {
+		for _, left := range []time.Duration{-time.Hour, -time.Second, 0, time.Second, 30 * time.Second, 2 * time.Minute, 8 * time.Hour} {
+			for attempt := range 8 {
+				now := ended.Add(age)
+				j := mail.Job{Accepted: ended.Add(-time.Hour), NextHop: "x.example", Recipients: []mail.Recipient{{Attempt: attempt + 1, Expires: ended.Add(left)}}}
+				r := mail.Report{Started: ended.Add(-time.Minute), Finished: ended, Results: []mail.RecipientResult{{
+					Scope: mail.ScopeHost, Reply: mail.LocalReply(451, "4.4.1", "nobody answers"),
+				}}}
+				row := Settle(j, r, Schedule{}, now).Rows[0]
+				if row.Final != (left < 0) {
+					t.Errorf("verdict %s old, %s left at its end: final %t", age, left, row.Final)
+				}
+				if row.Final {
+					continue
+				}
+				wait := row.Due.Sub(now)
+				if wait < time.Second || *row.Event.Data.Status.RetrySeconds != int(math.Round(wait.Seconds())) {
+					t.Errorf("verdict %s old, %s left at its end, attempt %d: due in %s, retry-seconds %d", age, left, attempt+1, wait, *row.Event.Data.Status.RetrySeconds)
+				}
+				if late := age > left; late && wait > lastChance {
+					t.Errorf("verdict %s old, %s left at its end: too old, and due in %s", age, left, wait)
+				}
+			}
 		}
 	}
 }
