@@ -326,24 +326,30 @@ func TestPlaintextReuseIsYoung(t *testing.T) {
 
 // A pooled connection that the server closed in the meantime is no failure.
 func TestStaleConnection(t *testing.T) {
-	inWorld(t, standard, func(w *world) {
-		var once sync.Once
-		server := w.serve("192.0.2.1", smtptest.Behaviour{Extensions: []string{"PIPELINING"}, On: func(c smtptest.Command) smtptest.Action {
-			var a smtptest.Action
-			if c.Verb == "MAIL" && c.N == 2 {
-				once.Do(func() { a = smtptest.Action{Close: true, Silent: true} })
-			}
-			return a
-		}})
-		for i := range 2 {
-			if got := w.attempt(job(mail.Unset, mail.Unset)); got.Outcome != mail.Delivered || len(got.Session.Detail.Attempts) != 0 {
-				t.Errorf("message %d: %s: %s", i, shortly(got), got.Reply)
-			}
+	for _, extensions := range [][]string{{}, {"PIPELINING"}, {"PIPELINING", "CHUNKING"}} {
+		for _, mode := range []smtptest.STARTTLSMode{smtptest.TLSOffered, smtptest.TLSNotOffered} {
+			t.Run(fmt.Sprint(extensions, mode), func(t *testing.T) {
+				inWorld(t, standard, func(w *world) {
+					var once sync.Once
+					server := w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Valid), STARTTLS: mode, Extensions: extensions, On: func(c smtptest.Command) smtptest.Action {
+						var a smtptest.Action
+						if c.Verb == "MAIL" && c.N == 2 {
+							once.Do(func() { a = smtptest.Action{Close: true, Silent: true} })
+						}
+						return a
+					}})
+					for i := range 2 {
+						if got := w.attempt(job(mail.Unset, mail.Unset)); got.Outcome != mail.Delivered || len(got.Session.Detail.Attempts) != 0 {
+							t.Errorf("message %d: %s: %s", i, shortly(got), got.Reply)
+						}
+					}
+					if n := len(server.Accepted()); n != 2 {
+						t.Errorf("%d messages accepted", n)
+					}
+				})
+			})
 		}
-		if n := len(server.Accepted()); n != 2 {
-			t.Errorf("%d messages accepted", n)
-		}
-	})
+	}
 }
 
 // A connection is given up after so many messages.

@@ -3,8 +3,8 @@ package queue
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/sealpost/sealpost/internal/mail"
 )
@@ -30,14 +30,19 @@ func BenchmarkBacklog(b *testing.B) {
 	for i := range b.N {
 		s.accept(s.message(fmt.Sprintf("a@hop%d.example", i%1000)))
 	}
-	q := newQueue(s, Config{}, func(_ context.Context, j mail.Job) mail.Report { return reportAll(j, resDelivered) })
+	var attempted atomic.Int64
+	last := make(chan struct{})
+	q := newQueue(s, Config{}, func(_ context.Context, j mail.Job) mail.Report {
+		if attempted.Add(1) == int64(b.N) {
+			close(last)
+		}
+		return reportAll(j, resDelivered)
+	})
 	b.ResetTimer()
 	go q.Run(b.Context())
-	for q.Stats().Delivered < int64(b.N) {
-		time.Sleep(time.Millisecond)
-	}
-	b.StopTimer()
-	if err := q.Shutdown(context.Background()); err != nil {
+	<-last
+	if err := q.Shutdown(context.Background()); err != nil { // waits until all is recorded
 		b.Error(err)
 	}
+	b.StopTimer()
 }
