@@ -19,9 +19,10 @@ func table() map[string]room {
 	return map[string]room{
 		// Nouns and pure helpers.
 		"mail":         {},
+		"tlsresult":    {},
 		"event":        {imports: "mail"},
 		"event/filter": {imports: "event mail"},
-		"tlspolicy":    {imports: "mail"},
+		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
 
