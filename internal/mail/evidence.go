@@ -18,6 +18,12 @@ type TLSDetail struct {
 	Requirement string `json:"requirement,omitempty"`
 	// RequirementSource: sender, mta-sts, dane, requiretls or override.
 	RequirementSource string `json:"requirement-source,omitempty"`
+	// Marking: tls-required-no, requiretls-strict or requiretls-hop (RFC 8689).
+	Marking string `json:"marking,omitempty"`
+	// MinTLS is the lowest TLS version that counted, where it is not 1.2.
+	MinTLS string `json:"min-tls,omitempty"`
+	// Overrides are the exceptions that were in force for this host.
+	Overrides []OverrideDetail `json:"overrides,omitempty"`
 
 	// Result: verified-pkix, unverified, plaintext-not-offered, refused-… .
 	Result string `json:"result,omitempty"`
@@ -63,22 +69,42 @@ type TLSDetail struct {
 }
 
 // FlagDetail is an effective flag and where its value came from: default,
-// domain or message.
+// domain, floor, message or override.
 type FlagDetail struct {
 	Value  bool   `json:"value"`
 	Source string `json:"source"`
 }
 
+// OverrideDetail names an exception that was in force.
+type OverrideDetail struct {
+	ID     int64  `json:"id"`
+	Target string `json:"target"`
+	Sets   string `json:"sets"`
+	Reason string `json:"reason"` // in the words of its author
+}
+
 // TLSADetail tells which TLSA records an MX host had (RFC 7672).
 type TLSADetail struct {
+	// State: not-secure, absent, usable, unusable, failed or ignored.
+	State   string `json:"state,omitempty"`
+	Mode    string `json:"mode,omitempty"` // audit or ignore; empty: honored
+	Base    string `json:"base,omitempty"` // TLSA base domain
 	Count   int    `json:"count"`
 	Usable  int    `json:"usable"`
-	Matched string `json:"matched,omitempty"`
+	Matched string `json:"matched,omitempty"` // the record that matched, in presentation form
+	Error   string `json:"error,omitempty"`   // why the look-up failed, or why nothing matched
 }
 
 // STSDetail tells which MTA-STS policy was in force (RFC 8461).
 type STSDetail struct {
-	Mode   string `json:"mode"`
+	// State: no-policy, no-fetch, none, testing, enforce or ignored.
+	State  string `json:"state,omitempty"`
+	Mode   string `json:"mode"` // of the policy: none, testing, enforce; empty without one
 	ID     string `json:"id,omitempty"`
 	Cached bool   `json:"cached,omitempty"`
+	Listed *bool  `json:"listed,omitempty"` // the policy names the MX host; nil without policy
+	// Honor: audit or ignore; empty: honored.
+	Honor string `json:"honor,omitempty"`
+	Fault string `json:"fault,omitempty"` // result type of RFC 8460 when the latest fetch failed
+	Error string `json:"error,omitempty"` // the same in words
 }

@@ -55,6 +55,24 @@ type DomainDelivery struct {
 	// DeferDowngrade defers mail to a host that offered STARTTLS before and
 	// stopped, instead of delivering in plaintext (downgrade-protection = defer).
 	DeferDowngrade bool `json:"defer-downgrade,omitempty"`
+	// Floor keeps messages from lowering what the domain's flags require.
+	Floor bool `json:"floor,omitempty"`
+	// GiveUpAfter returns a message that could not be delivered for want of the
+	// required TLS so long after its acceptance, at the next such failure
+	// (require-tls-give-up-after). 0 waits as long as for any other failure;
+	// negative gives up at the first.
+	GiveUpAfter time.Duration `json:"give-up-after,omitempty"`
+	// RequireTLSHop holds only our own hop to REQUIRETLS (requiretls-mode = hop)
+	// instead of following RFC 8689 to the letter.
+	RequireTLSHop bool `json:"requiretls-hop,omitempty"`
+	// DANE and STS say what the policies of recipients count for; empty is Honor.
+	DANE PolicyMode `json:"dane,omitempty"`
+	STS  PolicyMode `json:"mta-sts,omitempty"`
+	// DANESuffices: a matching TLSA record also satisfies an enforced MTA-STS policy
+	// (dane-satisfies-mta-sts).
+	DANESuffices bool `json:"dane-suffices,omitempty"`
+	// MinTLS is the lowest TLS version that counts as TLS; empty is TLS12.
+	MinTLS TLSVersion `json:"min-tls,omitempty"`
 	// Retry are the waits between attempts; empty means the server's default.
 	Retry []time.Duration `json:"retry,omitempty"`
 	// Lifetime is how long a message may stay queued; 0 means the server's default.
