@@ -117,7 +117,7 @@ func (d *Deliverer) Close() { d.pool.close() }
 func (d *Deliverer) Attempt(ctx context.Context, j mail.Job) mail.Report {
 	a := &attempt{
 		d: d, job: j, parent: ctx,
-		flags: tlspolicy.Resolve(j.Envelope.TLS, j.DomainTLS),
+		flags: tlspolicy.Resolve(j.Envelope.TLS, j.DomainTLS, j.Settings.Floor),
 		report: mail.Report{
 			Results: make([]mail.RecipientResult, len(j.Recipients)),
 			Started: time.Now(),

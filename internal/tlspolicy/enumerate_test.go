@@ -55,7 +55,7 @@ func everySession() iter.Seq[Session] {
 					for _, match := range []TLSAMatch{NoMatch, MatchEE, MatchTA} {
 						for _, announced := range bools {
 							if !yield(Session{
-								StartTLS: Started, Handshake: Completed, LargeHello: large,
+								StartTLS: Started, Handshake: Completed, Version: TLS12, LargeHello: large,
 								PKIX: pkix, TLSA: match, Announced: announced, TLSBefore: before,
 							}) {
 								return

@@ -16,7 +16,7 @@ type Handshake uint8
 const (
 	NoHandshake  Handshake = iota
 	Failed                 // alert, reset, end of file, garbage, or nothing within the time limit
-	TooOld                 // only versions below the minimum were to be had
+	TooOld                 // only versions were to be had that we do not speak
 	LateRejected           // TLS 1.3: completed for us, refused by the server on the first read
 	Completed
 )
@@ -30,6 +30,17 @@ const (
 	MatchTA
 )
 
+// A Trouble is what is wrong with a certificate that does not verify: the one
+// thing that a report has room for.
+type Trouble uint8
+
+const (
+	NoTrouble Trouble = iota
+	Untrusted         // no chain to a root, a weak key, a wrong purpose
+	Expired
+	WrongName
+)
+
 // A Session is what was observed on one connection up to the EHLO after
 // STARTTLS. The zero value is a server that does not offer STARTTLS.
 type Session struct {
@@ -40,7 +51,9 @@ type Session struct {
 	LargeHello    bool
 	NoServerHello bool
 
-	PKIX      bool // chain and name verified, as facts, enforced or not
+	Version   Version // of a completed handshake
+	PKIX      bool    // chain and name verified, as facts, enforced or not
+	Trouble   Trouble // why not; decides nothing, but reports name it
 	TLSA      TLSAMatch
 	Announced bool // REQUIRETLS in the EHLO inside TLS
 	TLSBefore bool // this host offered STARTTLS in the past
@@ -124,6 +137,8 @@ func Judge(r Requirement, s Session) Verdict {
 		if s.Handshake == Failed && s.LargeHello && s.NoServerHello {
 			return Verdict{Action: SmallHello}
 		}
+		return r.withoutTLS(PlaintextFresh, PlaintextHandshakeFailed, RefusedHandshakeFailed)
+	case s.Version < r.MinTLS:
 		return r.withoutTLS(PlaintextFresh, PlaintextHandshakeFailed, RefusedHandshakeFailed)
 	}
 	return r.judgeTLS(s)

@@ -1,5 +1,7 @@
 package tlspolicy
 
+import "github.com/sealpost/sealpost/internal/tlsresult"
+
 // A Class is the short name of a requirement, as logs and tables show it.
 type Class uint8
 
@@ -24,10 +26,13 @@ const (
 	ByMTASTS
 	ByDANE
 	ByREQUIRETLS
+	ByOverride // without the exception it would have been another requirement
 )
 
 // String returns the source as the log spells it.
-func (s Source) String() string { return [...]string{"sender", "mta-sts", "dane", "requiretls"}[s] }
+func (s Source) String() string {
+	return [...]string{"sender", "mta-sts", "dane", "requiretls", "override"}[s]
+}
 
 // STS is what is known of the recipient domain's MTA-STS policy (RFC 8461).
 type STS uint8
@@ -39,6 +44,11 @@ const (
 	STSTesting
 	STSEnforce
 )
+
+// String returns the state as the log spells it.
+func (s STS) String() string {
+	return [...]string{"no-policy", "no-fetch", "none", "testing", "enforce"}[s]
+}
 
 // TLSA is what is known of an MX host's TLSA records (RFC 7672).
 type TLSA uint8
@@ -61,6 +71,14 @@ const (
 	RequireTLSHop            // same, but only our hop is held to it
 )
 
+// String returns the marking as the log spells it; empty for Unmarked.
+func (m Marking) String() string {
+	return [...]string{"", "tls-required-no", "requiretls-strict", "requiretls-hop"}[m]
+}
+
+// REQUIRETLS reports whether the message was submitted with the extension.
+func (m Marking) REQUIRETLS() bool { return m == RequireTLSStrict || m == RequireTLSHop }
+
 // Facts are everything known before connecting to one MX host. The zero value
 // is a message with default flags to a host without any policy.
 type Facts struct {
@@ -80,6 +98,15 @@ type Facts struct {
 	DeferDowngrade bool
 	// DANESuffices: a matching TLSA record also satisfies an enforced MTA-STS policy.
 	DANESuffices bool
+	// MinTLS is the lowest version that counts as TLS; zero is TLS12.
+	MinTLS Version
+	// DANEMode and STSMode say whether the policies above decide anything.
+	DANEMode, STSMode Mode
+	// Override is the exception made for this recipient domain and MX host.
+	Override Override
+
+	// STSFault is what went wrong when the MTA-STS policy was last fetched, for reports.
+	STSFault tlsresult.Type
 }
 
 // Needs is a set of conditions that must hold before MAIL FROM is sent.
@@ -114,12 +141,27 @@ type Requirement struct {
 	PlaintextIfUnverified bool
 	DeferDowngrade        bool
 	Marking               Marking
+	MinTLS                Version // a session below it is none
 }
 
 // Require returns what must hold before a message with these facts may be
-// handed to the host. Sources only add to the needs.
+// handed to the host. Sources only add to the needs; what an exception sets aside
+// is gone before any of them has its say.
 func Require(f Facts) Requirement {
-	r := Requirement{Class: f.Flags.Class(), DeferDowngrade: f.DeferDowngrade, Marking: f.Marking}
+	r := require(f.settled())
+	if f.Override != (Override{}) {
+		without := f
+		without.Override = Override{}
+		if require(without.settled()) != r {
+			r.Source = ByOverride
+		}
+	}
+	return r
+}
+
+// require is Require for facts that are settled.
+func require(f Facts) Requirement {
+	r := Requirement{Class: f.Flags.Class(), DeferDowngrade: f.DeferDowngrade, Marking: f.Marking, MinTLS: f.MinTLS}
 	r.addSender(f)
 	if f.Marking == TLSOptional {
 		// The policies of the recipient are set aside, on the sender's word and for
@@ -181,7 +223,7 @@ func (r *Requirement) addDANE(f Facts) {
 }
 
 func (r *Requirement) addREQUIRETLS(f Facts) {
-	if f.Marking != RequireTLSStrict && f.Marking != RequireTLSHop {
+	if !f.Marking.REQUIRETLS() {
 		return
 	}
 	r.Needs |= Encrypt | Authenticate
@@ -192,7 +234,7 @@ func (r *Requirement) addREQUIRETLS(f Facts) {
 		return
 	}
 	r.Needs |= Announce
-	if MXAuthenticated(f) == MXByNothing && r.Refuse == "" {
+	if mxAuthenticated(f) == MXByNothing && r.Refuse == "" {
 		r.Refuse = RefusedREQUIRETLS
 	}
 }
@@ -211,7 +253,9 @@ func (a MXAuth) String() string { return [...]string{"none", "dnssec", "mta-sts"
 
 // MXAuthenticated returns what vouches for the MX host: a verified certificate
 // proves the host's name, not that the host belongs to the domain.
-func MXAuthenticated(f Facts) MXAuth {
+func MXAuthenticated(f Facts) MXAuth { return mxAuthenticated(f.settled()) }
+
+func mxAuthenticated(f Facts) MXAuth {
 	switch {
 	case f.MXSecure && f.TLSA != TLSAFailed:
 		return MXByDNSSEC

@@ -55,7 +55,7 @@ func TestRequireClass(t *testing.T) {
 // fresh one, N next host, S small ClientHello first.
 func TestDecisionTable(t *testing.T) {
 	tls := func(pkix bool, match TLSAMatch) Session {
-		return Session{StartTLS: Started, Handshake: Completed, PKIX: pkix, TLSA: match}
+		return Session{StartTLS: Started, Handshake: Completed, Version: TLS12, PKIX: pkix, TLSA: match}
 	}
 	columns := []struct {
 		name  string
@@ -178,29 +178,6 @@ func describe(s Session) string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-// T1 to T5: the message wins over the domain, flag by flag.
-func TestResolve(t *testing.T) {
-	for _, m := range []mail.Tri{mail.Unset, mail.False, mail.True} {
-		for _, d := range []mail.Tri{mail.Unset, mail.False, mail.True} {
-			want := Flag{}
-			switch {
-			case m != mail.Unset:
-				want = Flag{m == mail.True, FromMessage}
-			case d != mail.Unset:
-				want = Flag{d == mail.True, FromDomain}
-			}
-			got := Resolve(mail.TLSFlags{RequireTLS: m}, mail.TLSFlags{RequireTLS: d})
-			if got.RequireTLS != want || got.SkipVerification != (Flag{}) {
-				t.Errorf("require-tls: message %s over domain %s gives %+v", m, d, got)
-			}
-			got = Resolve(mail.TLSFlags{SkipVerification: m}, mail.TLSFlags{SkipVerification: d, RequireTLS: mail.True})
-			if got.SkipVerification != want || got.RequireTLS != (Flag{true, FromDomain}) {
-				t.Errorf("skip-verification: message %s over domain %s gives %+v", m, d, got)
-			}
-		}
-	}
 }
 
 // What the sender is told when no host met the requirement.
