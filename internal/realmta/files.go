@@ -2,8 +2,6 @@ package realmta
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 )
 
@@ -49,18 +47,4 @@ func (f file) create() error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(f.path, []byte(f.text), f.mode)
-}
-
-// find looks for a program, also where only root's path leads.
-func find(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, nil
-	}
-	for _, folder := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin"} {
-		if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
-			return path, nil
-		}
-	}
-	return "", err
 }

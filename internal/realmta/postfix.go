@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sealpost/sealpost/internal/daemon"
 )
 
 // StartPostfix runs a Postfix and returns when it greets. The test must run as
@@ -24,26 +26,26 @@ type postfix struct{}
 
 func (postfix) name() string { return "postfix" }
 
-func (postfix) prepare(dir string, o Options) (command, []string, error) {
+func (postfix) prepare(dir string, o Options) (daemon.Command, []string, error) {
 	if os.Getuid() != 0 {
-		return command{}, nil, errors.New("only root can start Postfix: run the tests as root, for example in a container")
+		return daemon.Command{}, nil, errors.New("only root can start Postfix: run the tests as root, for example in a container")
 	}
-	postconf, err := find("postconf")
+	postconf, err := daemon.Find("postconf")
 	if err != nil {
-		return command{}, nil, errors.New("no Postfix on this machine: install the Debian package postfix, or run make test, which tries to")
+		return daemon.Command{}, nil, errors.New("no Postfix on this machine: install the Debian package postfix, or run make test, which tries to")
 	}
 	folder, err := exec.Command(postconf, "-d", "-h", "daemon_directory").Output()
 	if err != nil {
-		return command{}, nil, fmt.Errorf("ask postconf for daemon_directory: %w", err)
+		return daemon.Command{}, nil, fmt.Errorf("ask postconf for daemon_directory: %w", err)
 	}
 	master := filepath.Join(strings.TrimSpace(string(folder)), "master")
 	owner, err := lookupUser("postfix")
 	if err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 	mailbox, err := lookupUser("nobody") // Postfix does not deliver as itself
 	if err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 
 	config := filepath.Join(dir, "config")
@@ -66,10 +68,10 @@ func (postfix) prepare(dir string, o Options) (command, []string, error) {
 		files = append(files, file{path: filepath.Join(dir, "queue", name), mode: 0o700, owner: &owner})
 	}
 	if err := files.write(); err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 	// -d: stay in the foreground, and keep running when there is nothing to do.
-	return command{args: []string{master, "-c", config, "-d"}, env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, []string{log}, nil
+	return daemon.Command{Args: []string{master, "-c", config, "-d"}, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, []string{log}, nil
 }
 
 // postfixMain is main.cf: final destination for the domains, and nothing else.
