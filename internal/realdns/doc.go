@@ -10,7 +10,7 @@
 // Everything listens on a loopback address of the world's own, so worlds do not meet, and no packet
 // leaves the machine. The resolver takes port 53 there when it may, which
 // programs need that read /etc/resolv.conf, such as posttls-finger
-// (realmta.FingerDANE). The programs end with the test, also when the test process dies.
+// (realmta.Finger). The programs end with the test, also when the test process dies.
 //
 // A machine that lacks one of the programs fails the test with one line that says what to install;
 // tests are never skipped for it. The package installs nothing itself:

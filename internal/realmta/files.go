@@ -3,6 +3,7 @@ package realmta
 import (
 	"os"
 	"syscall"
+	"time"
 )
 
 // file is a file, or a folder when text is empty.
@@ -35,6 +36,18 @@ func (t tree) write() error {
 			continue
 		}
 		if err := os.Chown(f.path, f.owner.uid, f.owner.gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle makes configuration files of Postfix look old. It reads none that may still be written: it
+// waits until the last change is more than a second ago.
+func settle(paths ...string) error {
+	old := time.Now().Add(-time.Minute)
+	for _, path := range paths {
+		if err := os.Chtimes(path, old, old); err != nil {
 			return err
 		}
 	}

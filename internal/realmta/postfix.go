@@ -70,6 +70,9 @@ func (postfix) prepare(dir string, o Options) (daemon.Command, []string, error) 
 	if err := files.write(); err != nil {
 		return daemon.Command{}, nil, err
 	}
+	if err := settle(filepath.Join(config, "main.cf"), filepath.Join(config, "master.cf")); err != nil {
+		return daemon.Command{}, nil, err
+	}
 	// -d: stay in the foreground, and keep running when there is nothing to do.
 	return daemon.Command{Args: []string{master, "-c", config, "-d"}, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, []string{log}, nil
 }
