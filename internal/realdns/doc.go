@@ -7,6 +7,15 @@
 // Zones can be signed with NSEC or NSEC3, unsigned below a proof that they are, and broken in the ways
 // that happen: see [Breakage]. A name below no zone does not exist, and the root proves it.
 //
+//	world := realdns.Start(t, realdns.World{Zones: []realdns.Zone{
+//		{Name: "good.test", Signed: true, Records: "@ MX 10 mx\nmx A 127.0.0.2\n_25._tcp.mx TLSA 3 1 1 …"},
+//		{Name: "bogus.test", Signed: true, NSEC3: true, Records: "…",
+//			Breaks: []realdns.Break{{How: realdns.WrongSignature, Type: "TLSA"}}},
+//		{Name: "unsigned.test", Records: "…"},
+//	}})
+//	resolver, err := dnssec.New(dnssec.Config{Servers: []string{world.Addr()}})
+//	opinion := realmta.NewFinger(t, world.Addr(), roots).Probe(t, "good.test:25")
+//
 // Everything listens on a loopback address of the world's own, so worlds do not meet, and no packet
 // leaves the machine. The resolver takes port 53 there when it may, which
 // programs need that read /etc/resolv.conf, such as posttls-finger

@@ -78,6 +78,9 @@ func (postfix) prepare(dir string, o Options) (daemon.Command, []string, error) 
 }
 
 // postfixMain is main.cf: final destination for the domains, and nothing else.
+//
+// It must not draw a warning, such as for a parameter set twice: every process repeats it at its
+// start, postlogd too, into its own full socket, and then all of them wait for each other (Postfix 3.7).
 func postfixMain(dir, log string, mailbox account, o Options) string {
 	level := "none"
 	switch {
@@ -100,7 +103,6 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		"inet_protocols = ipv4",
 
 		"mydestination =",
-		"mynetworks =",
 		"alias_maps =",
 		"alias_database =",
 		"virtual_mailbox_domains = " + strings.Join(o.Domains, ", "),
@@ -110,7 +112,6 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		"mailbox_size_limit = 0",
 		fmt.Sprintf("virtual_uid_maps = static:%d", mailbox.uid),
 		fmt.Sprintf("virtual_gid_maps = static:%d", mailbox.gid),
-		"smtpd_relay_restrictions = reject_unauth_destination",
 		"smtpd_recipient_restrictions =",
 
 		"smtpd_peername_lookup = no",
@@ -129,7 +130,10 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		lines = append(lines, "smtpd_discard_ehlo_keywords = chunking")
 	}
 	if o.Relay == nil {
-		lines = append(lines, "default_transport = error:this server relays nothing")
+		lines = append(lines,
+			"mynetworks =",
+			"smtpd_relay_restrictions = reject_unauth_destination",
+			"default_transport = error:this server relays nothing")
 	} else {
 		lines = append(lines, postfixRelay(dir, *o.Relay)...)
 	}
