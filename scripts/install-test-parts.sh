@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetches what the tests need besides Go: a C compiler for the race detector, and the real programs that the
-# interoperability tests talk to, Postfix, Exim, swaks and openssl. Today it knows Debian and its relatives.
+# interoperability tests talk to, Postfix, Exim, swaks, openssl, unbound, nsd and the signer of ldns. Today it
+# knows Debian and its relatives.
 #
 # No package that is there is removed, no mail system of this machine is replaced, and nothing is started
 # as a service. Where something cannot be had this script says so in one line and goes on: the tests that
@@ -70,30 +71,45 @@ install_postfix() {
 	fi
 }
 
-# install_exim unpacks Exim into the cache: as a package it would replace Postfix.
-install_exim() {
+# unpack NAME PACKAGE... puts the files of packages into the cache below NAME, and installs only the
+# libraries that the first of them needs.
+unpack() {
 	can_install || return 1
-	say "unpacking exim into $cache"
+	local name=$1 work libs
+	shift
+	say "unpacking $name into $cache"
 	apt_update
-	local work
 	work=$(mktemp -d) || return 1
 	chmod 755 "$work"
-	(cd "$work" && apt-get download -q exim4-daemon-light exim4-base exim4-config </dev/null >&2) || { rm -rf "$work"; return 1; }
+	(cd "$work" && apt-get download -q "$@" </dev/null >&2) || { rm -rf "$work"; return 1; }
 	mkdir -p "$cache"
 	for deb in "$work"/*.deb; do
-		dpkg-deb -x "$deb" "$work/exim" || { rm -rf "$work"; return 1; }
+		dpkg-deb -x "$deb" "$work/$name" || { rm -rf "$work"; return 1; }
 	done
-	rm -rf "$cache/exim"
-	mv "$work/exim" "$cache/exim" || { rm -rf "$work"; return 1; }
+	rm -rf "${cache:?}/$name"
+	mv "$work/$name" "$cache/$name" || { rm -rf "$work"; return 1; }
 	rm -rf "$work"
 
-	local libs
-	libs=$(apt-cache depends exim4-daemon-light | sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p')
+	libs=$(apt-cache depends "$1" | sed -n 's/^ *Depends: \(lib[^ ]*\)$/\1/p')
+	# Whether the program runs with what it has now, those who need it try out.
 	# shellcheck disable=SC2086 # one word per package
-	apt_install $libs
+	apt_install $libs || true
+}
+
+# install_exim unpacks Exim: as a package it would replace Postfix.
+install_exim() {
+	unpack exim exim4-daemon-light exim4-base exim4-config || return 1
 	getent passwd "$exim_user" >/dev/null ||
 		as_root useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$exim_user"
 }
+
+# A name server is there when its program starts, which it does not without its libraries.
+starts() { "$cache/$1/usr/sbin/$1" "$2" >/dev/null 2>&1 || PATH="$PATH:/usr/sbin:/sbin" "$1" "$2" >/dev/null 2>&1; }
+
+# install_nameserver unpacks a name server: as a package it would be a service on port 53, which may
+# be taken by what resolves this machine's names; and Debian's AppArmor profile keeps a packaged
+# unbound from reading the configuration of a test.
+install_nameserver() { unpack "$1" "$1"; }
 
 # find_exim prints the first Exim that answers.
 find_exim() {
@@ -125,6 +141,15 @@ have postfix || say "postfix tests will fail"
 if ! compgen -G '/usr/lib/*/sasl2/libplain.so*' >/dev/null; then
 	can_install && apt_install libsasl2-modules
 fi
+
+# The DNS of the tests: a signer, a server for the signed zones, a resolver that validates.
+if ! have ldns-signzone || ! have ldns-keygen; then
+	can_install && apt_install ldnsutils
+fi
+have ldns-signzone || say "no ldns-signzone: install the Debian package ldnsutils"
+starts nsd -v || { install_nameserver nsd && starts nsd -v; } || say "no nsd: install the Debian package nsd"
+starts unbound -V || { install_nameserver unbound && starts unbound -V; } || say "no unbound: install the Debian package unbound"
+have posttls-finger || say "no posttls-finger: it comes with the Debian package postfix"
 
 find_exim || { install_exim && find_exim; } ||
 	say "no exim: install the Debian package exim4-daemon-light, or set SEALPOST_TEST_EXIM to an exim binary"

@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest realmta smtptest store/storetest"
+const testSupport = "dnstest realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -62,7 +62,9 @@ func table() map[string]room {
 		"dnstest":         {imports: "dnssec"},
 		"smtptest":        {},
 		"store/storetest": {imports: "event mail store"},
-		"realmta":         {},
+		"daemon":          {},
+		"realmta":         {imports: "daemon"},
+		"realdns":         {imports: "daemon"},
 		"archtest":        {},
 		"interop":         {tests: "app config"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store"},
@@ -75,5 +77,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"realdns", "realmta", "store/storetest"}, pkg)
 }

@@ -9,6 +9,9 @@
 // [Options.Relay] makes it a client of the submission server under test. It
 // stops when the test ends, also when the test process dies.
 //
+// [Finger] is the other side: Postfix's own probe of a destination, with DANE, as
+// a second opinion on ours. Its names come from a realdns world.
+//
 // Postfix insists on being started by root. Exim runs as its own user when root
 // starts it, otherwise as the user who does. A machine that lacks one of them fails the test with one line
 // that says what to install; tests are never skipped for it. The package installs

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sealpost/sealpost/internal/daemon"
 )
 
 // EximVariable names the environment variable with the path of an Exim binary that is
@@ -25,13 +27,13 @@ type exim struct{}
 
 func (exim) name() string { return "exim" }
 
-func (exim) prepare(dir string, o Options) (command, []string, error) {
+func (exim) prepare(dir string, o Options) (daemon.Command, []string, error) {
 	if o.Relay != nil {
-		return command{}, nil, errors.New("only Postfix can be made a client")
+		return daemon.Command{}, nil, errors.New("only Postfix can be made a client")
 	}
 	installed, err := findExim()
 	if err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 	var as *account // the user of the test
 	if os.Getuid() == 0 {
@@ -39,7 +41,7 @@ func (exim) prepare(dir string, o Options) (command, []string, error) {
 		// own user from the start it needs no privileges at all.
 		owner, err := lookupUser("Debian-exim")
 		if err != nil {
-			return command{}, nil, err
+			return daemon.Command{}, nil, err
 		}
 		as = &owner
 	}
@@ -47,7 +49,7 @@ func (exim) prepare(dir string, o Options) (command, []string, error) {
 	// the set-user-id bit.
 	program, err := os.ReadFile(installed)
 	if err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 	binary := filepath.Join(dir, "exim")
 	config := filepath.Join(dir, "exim.conf")
@@ -64,12 +66,12 @@ func (exim) prepare(dir string, o Options) (command, []string, error) {
 			file{path: filepath.Join(dir, "tls.key"), mode: 0o600, owner: as, text: string(o.Key)})
 	}
 	if err := files.write(); err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 	// -bdf: a daemon in the foreground.
-	c := command{args: []string{binary, "-C", config, "-bdf"}, env: []string{"PATH=/usr/bin:/bin"}}
+	c := daemon.Command{Args: []string{binary, "-C", config, "-bdf"}, Env: []string{"PATH=/usr/bin:/bin"}}
 	if as != nil {
-		c.credential = &syscall.Credential{Uid: uint32(as.uid), Gid: uint32(as.gid)}
+		c.Credential = &syscall.Credential{Uid: uint32(as.uid), Gid: uint32(as.gid)}
 	}
 	return c, []string{filepath.Join(dir, "log", "mainlog"), filepath.Join(dir, "log", "paniclog")}, nil
 }
@@ -88,7 +90,7 @@ func findExim() (string, error) {
 		}
 	}
 	for _, name := range []string{"exim4", "exim"} {
-		if path, err := find(name); err == nil {
+		if path, err := daemon.Find(name); err == nil {
 			return path, nil
 		}
 	}

@@ -2,9 +2,8 @@ package realmta
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // file is a file, or a folder when text is empty.
@@ -43,24 +42,22 @@ func (t tree) write() error {
 	return nil
 }
 
+// settle makes configuration files of Postfix look old. It reads none that may still be written: it
+// waits until the last change is more than a second ago.
+func settle(paths ...string) error {
+	old := time.Now().Add(-time.Minute)
+	for _, path := range paths {
+		if err := os.Chtimes(path, old, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // create writes the file. While it is open for writing no process may be forked: the
 // child would hold it open for a moment, and Linux runs no program that somebody writes to.
 func (f file) create() error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(f.path, []byte(f.text), f.mode)
-}
-
-// find looks for a program, also where only root's path leads.
-func find(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, nil
-	}
-	for _, folder := range []string{"/usr/sbin", "/usr/local/sbin", "/sbin"} {
-		if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
-			return path, nil
-		}
-	}
-	return "", err
 }

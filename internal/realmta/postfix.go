@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sealpost/sealpost/internal/daemon"
 )
 
 // StartPostfix runs a Postfix and returns when it greets. The test must run as
@@ -24,26 +26,26 @@ type postfix struct{}
 
 func (postfix) name() string { return "postfix" }
 
-func (postfix) prepare(dir string, o Options) (command, []string, error) {
+func (postfix) prepare(dir string, o Options) (daemon.Command, []string, error) {
 	if os.Getuid() != 0 {
-		return command{}, nil, errors.New("only root can start Postfix: run the tests as root, for example in a container")
+		return daemon.Command{}, nil, errors.New("only root can start Postfix: run the tests as root, for example in a container")
 	}
-	postconf, err := find("postconf")
+	postconf, err := daemon.Find("postconf")
 	if err != nil {
-		return command{}, nil, errors.New("no Postfix on this machine: install the Debian package postfix, or run make test, which tries to")
+		return daemon.Command{}, nil, errors.New("no Postfix on this machine: install the Debian package postfix, or run make test, which tries to")
 	}
 	folder, err := exec.Command(postconf, "-d", "-h", "daemon_directory").Output()
 	if err != nil {
-		return command{}, nil, fmt.Errorf("ask postconf for daemon_directory: %w", err)
+		return daemon.Command{}, nil, fmt.Errorf("ask postconf for daemon_directory: %w", err)
 	}
 	master := filepath.Join(strings.TrimSpace(string(folder)), "master")
 	owner, err := lookupUser("postfix")
 	if err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 	mailbox, err := lookupUser("nobody") // Postfix does not deliver as itself
 	if err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
 	}
 
 	config := filepath.Join(dir, "config")
@@ -66,13 +68,19 @@ func (postfix) prepare(dir string, o Options) (command, []string, error) {
 		files = append(files, file{path: filepath.Join(dir, "queue", name), mode: 0o700, owner: &owner})
 	}
 	if err := files.write(); err != nil {
-		return command{}, nil, err
+		return daemon.Command{}, nil, err
+	}
+	if err := settle(filepath.Join(config, "main.cf"), filepath.Join(config, "master.cf")); err != nil {
+		return daemon.Command{}, nil, err
 	}
 	// -d: stay in the foreground, and keep running when there is nothing to do.
-	return command{args: []string{master, "-c", config, "-d"}, env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, []string{log}, nil
+	return daemon.Command{Args: []string{master, "-c", config, "-d"}, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}, []string{log}, nil
 }
 
 // postfixMain is main.cf: final destination for the domains, and nothing else.
+//
+// It must not draw a warning, such as for a parameter set twice: every process repeats it at its
+// start, postlogd too, into its own full socket, and then all of them wait for each other (Postfix 3.7).
 func postfixMain(dir, log string, mailbox account, o Options) string {
 	level := "none"
 	switch {
@@ -95,7 +103,6 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		"inet_protocols = ipv4",
 
 		"mydestination =",
-		"mynetworks =",
 		"alias_maps =",
 		"alias_database =",
 		"virtual_mailbox_domains = " + strings.Join(o.Domains, ", "),
@@ -105,7 +112,6 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		"mailbox_size_limit = 0",
 		fmt.Sprintf("virtual_uid_maps = static:%d", mailbox.uid),
 		fmt.Sprintf("virtual_gid_maps = static:%d", mailbox.gid),
-		"smtpd_relay_restrictions = reject_unauth_destination",
 		"smtpd_recipient_restrictions =",
 
 		"smtpd_peername_lookup = no",
@@ -124,7 +130,10 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 		lines = append(lines, "smtpd_discard_ehlo_keywords = chunking")
 	}
 	if o.Relay == nil {
-		lines = append(lines, "default_transport = error:this server relays nothing")
+		lines = append(lines,
+			"mynetworks =",
+			"smtpd_relay_restrictions = reject_unauth_destination",
+			"default_transport = error:this server relays nothing")
 	} else {
 		lines = append(lines, postfixRelay(dir, *o.Relay)...)
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/daemon"
 )
 
 // How long a server may take to answer, and a message to reach its mailbox. Both
@@ -61,7 +63,7 @@ type Server struct {
 
 	mailbox string // the maildir
 	log     []string
-	process *process
+	process *daemon.Process
 }
 
 // flavour is one kind of MTA: it writes its configuration below dir and says
@@ -69,7 +71,7 @@ type Server struct {
 type flavour interface {
 	name() string
 	// prepare returns the command to run, and the files that hold its log.
-	prepare(dir string, o Options) (command command, logs []string, err error)
+	prepare(dir string, o Options) (command daemon.Command, logs []string, err error)
 }
 
 // start runs a server of the given flavour and returns when it greets.
@@ -126,7 +128,7 @@ func startOnce(t testing.TB, f flavour, o Options) (*Server, error) {
 	}
 	output := filepath.Join(dir, "output")
 	s := &Server{Addr: o.Listen, mailbox: filepath.Join(dir, "mail"), log: append(logs, output)}
-	if s.process, err = startProcess(command, output); err != nil {
+	if s.process, err = daemon.Start(command, output); err != nil {
 		return nil, err
 	}
 	t.Cleanup(func() {
@@ -145,11 +147,11 @@ func startOnce(t testing.TB, f flavour, o Options) (*Server, error) {
 // Stop ends the server and returns when it has ended, as a host that goes down
 // would: nothing listens any more. The mail it has stored stays readable until the test ends.
 func (s *Server) Stop() {
-	s.process.stop()
+	s.process.Stop()
 	// Children hold the listening socket until the kernel has taken them apart.
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	for deadline := time.After(stopTimeout); ; {
+	for deadline := time.After(daemon.StopTimeout); ; {
 		conn, err := net.Dial("tcp", s.Addr)
 		if err != nil {
 			return
@@ -191,8 +193,8 @@ func (s *Server) awaitGreeting(hostname string) error {
 		}
 		select {
 		case <-tick.C:
-		case <-s.process.ended:
-			return fmt.Errorf("it ended before it greeted: %v", s.process.err)
+		case <-s.process.Ended():
+			return fmt.Errorf("it ended before it greeted: %v", s.process.Err())
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the greeting of %s: %w", s.Addr, err)
 		}

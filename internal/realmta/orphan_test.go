@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/daemon"
 )
 
 // A test process that is killed runs no cleanup, and still leaves nothing behind: the
@@ -34,7 +36,7 @@ func TestServerEndsWhenTheTestProcessIsKilled(t *testing.T) {
 			if err := child.Start(); err != nil {
 				t.Fatal(err)
 			}
-			s := &Server{Addr: listen, process: &process{}}
+			s := &Server{Addr: listen, process: &daemon.Process{}}
 			if err := s.awaitGreeting("mx.example.test"); err != nil {
 				t.Error(err)
 			}
@@ -45,7 +47,7 @@ func TestServerEndsWhenTheTestProcessIsKilled(t *testing.T) {
 
 			tick := time.NewTicker(pollInterval)
 			defer tick.Stop()
-			for deadline := time.After(stopTimeout); ; {
+			for deadline := time.After(daemon.StopTimeout); ; {
 				conn, err := net.Dial("tcp", listen)
 				if err != nil {
 					return
