@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"os/exec"
 	"strings"
@@ -90,7 +89,7 @@ func secondOpinion(t *testing.T, openssl string, tt row) bool {
 		t.Fatalf("%s: %v", tt.name, err)
 	}
 	if !strings.Contains(string(out), "Verif") && !strings.Contains(string(out), "verify") {
-		t.Fatal(fmt.Sprintf("%s: openssl judged nothing:\n%s", tt.name, out))
+		t.Fatalf("%s: openssl judged nothing:\n%s", tt.name, out)
 	}
 	return err == nil && strings.Contains(string(out), "Verification: OK")
 }
