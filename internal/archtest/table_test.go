@@ -35,6 +35,7 @@ func table() map[string]room {
 		// Facts about the recipient.
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
+		"dane":   {imports: "dnssec tlspolicy"},
 
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},

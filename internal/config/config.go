@@ -95,6 +95,7 @@ type Accept struct {
 type Delivery struct {
 	Port                     int             // of the MX hosts; 1 to 65535
 	Resolver                 string          // host:port; empty is the system's
+	ResolverTrusted          bool            // believe its AD bit although it is not on loopback
 	AllowPrivateMX           bool            // connect to loopback and private addresses
 	CAFile                   string          // PEM; added to the system's roots; empty: none
 	SourceAddresses          []netip.Addr    // to connect from; none: the system chooses

@@ -142,6 +142,9 @@ func deliveryFields() []field {
 			doc: "IP address and port of the DNS resolver. Empty is the first of the system. " +
 				"DANE needs a resolver that validates DNSSEC, on this host or reached over a path that nobody else can write to.",
 			check: checkResolver},
+		{key: "delivery.resolver_trusted", target: func(c *Config) any { return &c.Delivery.ResolverTrusted }, value: `false`,
+			doc: "`true` believes the resolver when it says that an answer was validated (the AD bit) although it is not on this host. Without it only a resolver on a loopback address is believed, and with any other DANE is off. " +
+				"Set it only if nobody can come between this host and the resolver: whoever can, decides what is validated."},
 		{key: "delivery.allow_private_mx", target: func(c *Config) any { return &c.Delivery.AllowPrivateMX }, value: `false`,
 			doc: "`true` lets MX hosts have loopback, private and link-local addresses. Then whoever controls a recipient's DNS can make Sealpost connect into your network."},
 		{key: "delivery.ca_file", target: func(c *Config) any { return &c.Delivery.CAFile }, value: `""`, example: `"tls/private-ca.pem"`, path: true,

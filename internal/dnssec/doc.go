@@ -11,8 +11,10 @@
 // everything it is sent, remembers answers for as long as their TTL allows and asks
 // each question only once at a time. It does not validate signatures. It reads the
 // AD bit (RFC 6840 section 5.8) and believes it only from a resolver reached over
-// loopback or one that the operator has marked as trusted. [Overlay] puts fixed
-// answers in front of any other [Resolver].
+// loopback or one that the operator has marked as trusted. Even such a resolver may not
+// validate, and then DANE would never engage and nobody would notice: [Stub.Run] probes,
+// and [Stub.Status] says what is known. [Overlay] puts fixed answers in front of any
+// other [Resolver].
 //
 // What the answers mean for mail is left to mx, dane and mtasts.
 package dnssec

@@ -59,12 +59,13 @@ type reading struct {
 	hops    int    // how many they were
 	more    bool   // the response ends with an alias: ask for end. hops is positive.
 	secure  bool   // validated, and believed
+	stale   bool   // the resolver repeats what it once knew (RFC 8767)
 	ttl     time.Duration
 }
 
 // read judges a complete response that answers q. Not more than hops aliases are
-// followed. The AD bit counts only when trusted is set.
-func read(packet []byte, q question, hops int, trusted bool) reading {
+// followed. The AD bit counts only when believed is set.
+func read(packet []byte, q question, hops int, believed bool) reading {
 	for section := 6; section < headerSize; section += 2 {
 		if n := binary.BigEndian.Uint16(packet[section:]); n > maxRecords {
 			return fail(TooLarge, fmt.Errorf("%d records", n))
@@ -80,7 +81,7 @@ func read(packet []byte, q question, hops int, trusted bool) reading {
 		r.failure.RCode, r.failure.EDE = m.Rcode, ede
 		return r
 	}
-	r.secure = trusted && m.AuthenticatedData
+	r.secure, r.stale = believed && m.AuthenticatedData, stale(ede)
 	return r
 }
 

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// exchange asks one server once: by UDP, and by TCP when that answer is cut.
-func (s *Stub) exchange(ctx context.Context, srv server, q question, hops int) reading {
+// exchange asks one server once: by UDP, and by TCP when that answer is cut. Its AD bit
+// counts if believed is set.
+func (s *Stub) exchange(ctx context.Context, srv server, q question, hops int, believed bool) reading {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Try)
 	defer cancel()
 
@@ -38,7 +39,7 @@ func (s *Stub) exchange(ctx context.Context, srv server, q question, hops int) r
 			return fail(Truncated, nil)
 		}
 	}
-	return read(packet, q, hops, srv.trusted)
+	return read(packet, q, hops, believed)
 }
 
 // reasonFor tells a server that is silent from one that is not there.
