@@ -35,6 +35,7 @@ func table() map[string]room {
 		// Facts about the recipient.
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
+		"mtasts": {imports: "dnssec store tlspolicy tlsresult", tests: "store/sqlite"},
 
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},
