@@ -9,8 +9,8 @@ import (
 // outlive the process: a policy that is lost is a recipient without its protection
 // until it is fetched again, which is the moment that an attacker waits for.
 type STSPolicies interface {
-	// STSPolicies returns every policy that expires after now.
-	STSPolicies(ctx context.Context, now time.Time) ([]STSPolicy, error)
+	// LoadSTSPolicies returns every policy that expires after now.
+	LoadSTSPolicies(ctx context.Context, now time.Time) ([]STSPolicy, error)
 	// PutSTSPolicies stores policies, each in the place of its domain's earlier one.
 	PutSTSPolicies(ctx context.Context, policies []STSPolicy) error
 	// ForgetSTSPolicies removes the policies of the given domains, and all that expired

@@ -10,9 +10,9 @@ import (
 
 var _ store.STSPolicies = (*DB)(nil)
 
-// STSPolicies returns the policies that expire after now. It reads the table: it is
+// LoadSTSPolicies returns the policies that expire after now. It reads the table: it is
 // asked for once, at start.
-func (db *DB) STSPolicies(ctx context.Context, now time.Time) ([]store.STSPolicy, error) {
+func (db *DB) LoadSTSPolicies(ctx context.Context, now time.Time) ([]store.STSPolicy, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT domain, policy_id, body, fetched_at, expires_at, used_at
 		FROM sts_policy WHERE expires_at > $1 ORDER BY domain`, now.UnixMicro())
 	if err != nil {

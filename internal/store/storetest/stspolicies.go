@@ -17,7 +17,7 @@ func stsPolicy(domain string, life time.Duration) store.STSPolicy {
 
 func (f *fixture) stsPolicies(now time.Time) map[string]store.STSPolicy {
 	f.Helper()
-	list, err := f.s.STSPolicies(f.Context(), now)
+	list, err := f.s.LoadSTSPolicies(f.Context(), now)
 	f.must(err)
 	byDomain := map[string]store.STSPolicy{}
 	for _, p := range list {
