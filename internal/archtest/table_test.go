@@ -36,6 +36,7 @@ func table() map[string]room {
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
 		"dane":   {imports: "dnssec tlspolicy"},
+		"mtasts": {imports: "dnssec store tlspolicy tlsresult", tests: "store/sqlite"},
 
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},

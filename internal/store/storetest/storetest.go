@@ -40,6 +40,7 @@ func Run(t *testing.T, open Opener) {
 		{"Prune", pruneTests},
 		{"Domains", domainTests},
 		{"Peers", peerTests},
+		{"STSPolicies", stsPolicyTests},
 		{"Logins", loginTests},
 		{"Laws", lawTests},
 	} {
