@@ -36,12 +36,12 @@ func table() map[string]room {
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
 		"dane":   {imports: "dnssec tlspolicy"},
-		"mtasts": {imports: "dnssec store tlspolicy tlsresult", tests: "store/sqlite"},
+		"mtasts": {imports: "dnssec store tlspolicy tlsresult", tests: "netguard store/sqlite"},
 
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
-		"delivery":   {imports: "dnssec mail mx netguard pkix smtpclient tlspolicy"},
+		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult"},
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.

@@ -19,7 +19,7 @@ import (
 type attempt struct {
 	d      *Deliverer
 	job    mail.Job
-	flags  tlspolicy.Flags
+	to     recipient
 	parent context.Context // ends on shutdown, unlike the attempt's own time limit
 	report mail.Report
 
@@ -28,6 +28,7 @@ type attempt struct {
 	refusals []tlspolicy.Result // hosts whose TLS did not meet the requirement
 	refused  *mail.TLSDetail    // the last of these
 	failure  failure            // why the last other candidate was of no use
+	failures int                // how many there were of those
 	forbid   int                // addresses that must not be connected to
 	tried    int                // addresses that were tried
 }
@@ -40,12 +41,12 @@ type failure struct {
 	scope mail.Scope
 }
 
-// A candidate is an address of an MX host with what it must give.
+// A candidate is an address of an MX host. Its requirement is the host's, except
+// after a refused plaintext.
 type candidate struct {
-	host target
+	host *target
 	addr netip.Addr
 	req  tlspolicy.Requirement
-	fact tlspolicy.Facts
 }
 
 // A fallback is a candidate whose session led to plaintext.
@@ -63,6 +64,7 @@ func (a *attempt) run(ctx context.Context) {
 		return
 	}
 	a.d.absent.drop(a.job.NextHop)
+	a.d.meet(ctx, &a.to, route)
 	for len(route.Hosts) > 0 && !a.done(ctx) {
 		n := 1
 		for n < len(route.Hosts) && route.Hosts[n].Preference == route.Hosts[0].Preference {
@@ -91,19 +93,17 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 		}
 	}()
 	for _, h := range hosts {
-		host := target{name: h.Name, mxSecure: secure}
-		facts := a.facts(host)
-		req := tlspolicy.Require(facts)
-		if req.Refuse != "" {
-			detail := mail.TLSDetail{MXHost: h.Name, Handshake: "none", Verification: "none"}
-			a.refuse(candidate{host: host, req: req, fact: facts}, detail, tlspolicy.Judge(req, tlspolicy.Session{}))
+		host := a.d.know(ctx, &a.to, h.Name, secure)
+		if host.req.Refuse != "" {
+			a.refuseHost(&host)
 			continue
 		}
-		if a.reuse(ctx, host, req, facts, len(hosts) == 1) || a.done(ctx) {
+		addrs := a.addresses(ctx, &host)
+		if a.done(ctx) || len(addrs) > 0 && a.reuse(ctx, &host, len(hosts) == 1) {
 			return
 		}
-		for _, addr := range a.addresses(ctx, host) {
-			if f := a.tryFull(ctx, candidate{host, addr, req, facts}); f != nil {
+		for _, addr := range addrs {
+			if f := a.tryFull(ctx, candidate{&host, addr, host.req}); f != nil {
 				fallbacks = append(fallbacks, *f)
 			}
 			if a.done(ctx) {
@@ -121,20 +121,24 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 	}
 }
 
-// facts returns what is known before connecting to a host. No recipient policy is
-// looked up yet: every host is one in an unsigned zone without MTA-STS.
-func (a *attempt) facts(host target) tlspolicy.Facts {
-	return tlspolicy.Facts{
-		Flags:             a.flags,
-		MXSecure:          host.mxSecure,
-		EncryptUnverified: a.job.Settings.EncryptUnverified,
-		DeferDowngrade:    a.job.Settings.DeferDowngrade,
+// refuseHost turns down a host without contact.
+func (a *attempt) refuseHost(host *target) {
+	detail := mail.TLSDetail{MXHost: host.name, Handshake: "none", Verification: "none"}
+	a.observed(host, tlspolicy.Session{}, "", "")
+	a.refuse(candidate{host: host, req: host.req}, detail, tlspolicy.Judge(host.req, tlspolicy.Session{}))
+}
+
+// observed reports a session, unless the message is itself a report: two systems
+// would otherwise report to each other for ever.
+func (a *attempt) observed(host *target, s tlspolicy.Session, local, remote string) {
+	if !a.job.Envelope.Report {
+		a.d.report(&a.to, host, s, local, remote)
 	}
 }
 
-// addresses resolves a host and records why there is none.
-func (a *attempt) addresses(ctx context.Context, host target) []netip.Addr {
-	found := a.d.cfg.Router.Addresses(ctx, host.name)
+// addresses returns the addresses of a host, and records why there is none.
+func (a *attempt) addresses(ctx context.Context, host *target) []netip.Addr {
+	found := host.addrs
 	if found.State == dnssec.Found {
 		return found.Addrs
 	}
@@ -152,9 +156,11 @@ func (a *attempt) addresses(ctx context.Context, host target) []netip.Addr {
 
 // reuse sends over an idle connection that serves the requirement, and reports
 // whether that decided about every recipient.
-func (a *attempt) reuse(ctx context.Context, host target, r tlspolicy.Requirement, f tlspolicy.Facts, plaintext bool) bool {
+func (a *attempt) reuse(ctx context.Context, host *target, plaintext bool) bool {
 	for {
-		l := a.d.pool.take(host.name, r, plaintext)
+		l := a.d.pool.take(host.name, func(l *link) bool {
+			return (!l.plain || plaintext) && l.serves(host, a.to.names)
+		})
 		if l == nil {
 			return false
 		}
@@ -162,9 +168,10 @@ func (a *attempt) reuse(ctx context.Context, host target, r tlspolicy.Requiremen
 		if !l.plain {
 			// An earlier message came to this connection by a fallback, this one did not.
 			l.detail.Fallback, l.detail.FallbackReason = "", ""
+			l.describeMatch(host)
 		}
-		c := candidate{host: host, addr: l.addr, req: r, fact: f}
-		if ended := a.send(ctx, l, c, tlspolicy.Judge(r, l.session)); ended != sessionStale {
+		c := candidate{host: host, addr: l.addr, req: host.req}
+		if ended := a.send(ctx, l, c, tlspolicy.Judge(host.req, l.session)); ended != sessionStale {
 			return len(a.open) == 0
 		}
 		// It was closed while it waited. That says nothing about the host.
@@ -178,12 +185,13 @@ func (a *attempt) tryFull(ctx context.Context, c candidate) *fallback {
 	start := time.Now()
 	defer func() { a.report.Connecting += time.Since(start) }()
 	for {
-		l, err := a.d.openTLS(ctx, c.host, c.addr, c.req, small)
+		l, err := a.d.openTLS(ctx, c, a.to.names, small)
 		if err != nil {
 			a.unreachable(ctx, c, err)
 			return nil
 		}
 		a.tried++
+		a.observed(c.host, l.session, l.local, c.addr.String())
 		v := tlspolicy.Judge(c.req, l.session)
 		if v.DowngradeSuspected {
 			l.detail.DowngradeSuspected = true
@@ -229,7 +237,7 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 	l := f.link
 	if l == nil {
 		var err error
-		if l, err = a.d.openPlain(ctx, f.host, f.addr, f.session); err != nil {
+		if l, err = a.d.openPlain(ctx, f.candidate, f.session); err != nil {
 			a.report.Connecting += time.Since(start)
 			a.unreachable(ctx, f.candidate, err)
 			return
@@ -253,7 +261,7 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 		return
 	}
 	a.abandon(f.candidate, l.detail, "plaintext refused: the server demands STARTTLS")
-	a.tryUnverified(ctx, candidate{f.host, f.addr, r, f.fact})
+	a.tryUnverified(ctx, candidate{f.host, f.addr, r})
 }
 
 // tryUnverified is the last fallback: TLS with any certificate, on a fresh
@@ -261,7 +269,7 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 func (a *attempt) tryUnverified(ctx context.Context, c candidate) {
 	_, small := a.d.hellos.get(c.addr.String())
 	start := time.Now()
-	l, err := a.d.openTLS(ctx, c.host, c.addr, c.req, small)
+	l, err := a.d.openTLS(ctx, c, a.to.names, small)
 	a.report.Connecting += time.Since(start)
 	if err != nil {
 		a.unreachable(ctx, c, err)
@@ -280,7 +288,7 @@ func (a *attempt) tryUnverified(ctx context.Context, c candidate) {
 
 // abandon records a connection that was left for another one.
 func (a *attempt) abandon(c candidate, d mail.TLSDetail, outcome string) {
-	describeRequirement(&d, c.fact, c.req)
+	a.describe(&d, c)
 	d.Outcome = outcome
 	a.trail = append(a.trail, d)
 }
@@ -313,7 +321,10 @@ func (a *attempt) unreachable(ctx context.Context, c candidate, err error) {
 }
 
 // fail remembers why a candidate was of no use; the last reason is reported.
-func (a *attempt) fail(f failure) { a.failure = f }
+func (a *attempt) fail(f failure) {
+	a.failure = f
+	a.failures++
+}
 
 // giveUp decides about the recipients for whom nothing worked.
 func (a *attempt) giveUp(ctx context.Context) {
@@ -331,7 +342,10 @@ func (a *attempt) giveUp(ctx context.Context) {
 		res.Reply = mail.LocalReply(451, "4.4.2", "the attempt took too long")
 	case a.refused != nil:
 		res.Scope = mail.ScopePolicy
-		res.Reply = tlspolicy.Refusal(tlspolicy.Unmarked, a.refusals, true)
+		res.Reply = tlspolicy.Refusal(a.to.marking, a.refusals, a.failures == 0)
+		if res.Reply.Permanent() {
+			res.Outcome, res.Reason = mail.Bounced, "bounce"
+		}
 		if errs := a.refused.VerifyErrors; len(errs) > 0 {
 			res.Reply.Text += ": " + strings.Join(errs, ", ")
 		}

@@ -15,6 +15,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"time"
 
@@ -54,6 +55,17 @@ type Config struct {
 	Router   Router
 	Verifier *pkix.Verifier
 	Peers    Peers
+	// What recipients publish, exceptions from it, and who is told what came of it.
+	// Each may be nil: no policy is ever found, no exception is made, nobody is told.
+	STS       STS
+	DANE      DANE
+	Overrides Overrides
+	Reporter  Reporter
+	// ReportsWanted says where a domain wants TLS reports, for Check. Nil is not to ask.
+	ReportsWanted func(ctx context.Context, domain string) (rua []string, err error)
+	// ClientCert returns the client certificate of that name, for the overrides that
+	// ask for one. Nil is as if there were none of any name.
+	ClientCert func(name string) (*tls.Certificate, error)
 
 	Timeouts       smtpclient.Timeouts // zero fields take their defaults
 	ConnectTimeout time.Duration       // TCP connect; 0 is 30 s
@@ -83,7 +95,7 @@ const (
 	absenceConfirmed  = 5 * time.Minute // apart, two denials are believed (SEC-44)
 	abandonedQuitTime = 2 * time.Second // for QUIT on a session that we leave
 	memoSize          = 10_000
-	queryBudget       = 40 // questions to the resolver in one attempt (SEC-46)
+	queryBudget       = 80 // questions to the resolver in one attempt (SEC-46): 10 hosts, addresses and TLSA
 )
 
 // New returns a Deliverer. Close ends its idle connections.
@@ -117,7 +129,12 @@ func (d *Deliverer) Close() { d.pool.close() }
 func (d *Deliverer) Attempt(ctx context.Context, j mail.Job) mail.Report {
 	a := &attempt{
 		d: d, job: j, parent: ctx,
-		flags: tlspolicy.Resolve(j.Envelope.TLS, j.DomainTLS, j.Settings.Floor),
+		to: recipient{
+			domain:   j.NextHop,
+			flags:    tlspolicy.Resolve(j.Envelope.TLS, j.DomainTLS, j.Settings.Floor),
+			marking:  marking(j.Envelope, j.Settings),
+			settings: j.Settings,
+		},
 		report: mail.Report{
 			Results: make([]mail.RecipientResult, len(j.Recipients)),
 			Started: time.Now(),

@@ -25,9 +25,6 @@ func describeTLS(d *mail.TLSDetail, cs tls.ConnectionState, r pkix.Result) {
 	}
 	d.Resumed = cs.DidResume
 	d.VerifyErrors = r.Errors
-	if r.Verified {
-		d.Verification, d.VerifiedName = "pkix", r.Name
-	}
 	if len(cs.PeerCertificates) == 0 {
 		return
 	}
@@ -44,14 +41,110 @@ func describeTLS(d *mail.TLSDetail, cs tls.ConnectionState, r pkix.Result) {
 	}
 }
 
-// describeRequirement records what was required of a host and by whom.
-func describeRequirement(d *mail.TLSDetail, f tlspolicy.Facts, r tlspolicy.Requirement) {
-	d.RequireTLS = &mail.FlagDetail{Value: f.Flags.RequireTLS.Value, Source: f.Flags.RequireTLS.Source.String()}
-	d.SkipVerification = &mail.FlagDetail{Value: f.Flags.SkipVerification.Value, Source: f.Flags.SkipVerification.Source.String()}
+// describe records what was required of a host, by whom and why.
+func (a *attempt) describe(d *mail.TLSDetail, c candidate) { describeTarget(d, &a.to, c.host, c.req) }
+
+func describeTarget(d *mail.TLSDetail, to *recipient, t *target, r tlspolicy.Requirement) {
+	flags := r.Flags
+	d.RequireTLS = &mail.FlagDetail{Value: flags.RequireTLS.Value, Source: flags.RequireTLS.Source.String()}
+	d.SkipVerification = &mail.FlagDetail{Value: flags.SkipVerification.Value, Source: flags.SkipVerification.Source.String()}
 	d.Requirement = r.Class.String()
 	d.RequirementSource = r.Source.String()
-	d.MXAuthenticated = tlspolicy.MXAuthenticated(f).String()
+	d.Marking = to.marking.String()
+	if r.MinTLS != tlspolicy.TLS12 {
+		d.MinTLS = r.MinTLS.String()
+	}
+	d.MXAuthenticated = tlspolicy.MXAuthenticated(t.facts).String()
 	d.VerificationEnforced = r.Enforced()
+	d.Overrides = describeOverrides(t.overrides)
+	if d.TLSA == nil { // a connection has noted what came of the records
+		d.TLSA = describeTLSA(t)
+	}
+	d.STS = describeSTS(to, t)
+}
+
+// describeOverrides names exceptions.
+func describeOverrides(list []mail.Override) []mail.OverrideDetail {
+	var named []mail.OverrideDetail
+	for _, o := range list {
+		named = append(named, mail.OverrideDetail{ID: o.ID, Target: o.Target, Sets: o.String(), Reason: clip(o.Reason, 300)})
+	}
+	return named
+}
+
+// describeTLSA records which TLSA records a host had; nil where there was nothing
+// to be asked for.
+func describeTLSA(t *target) *mail.TLSADetail {
+	mode := t.facts.Override.DANE.Over(t.facts.DANEMode)
+	if t.facts.TLSA == tlspolicy.TLSANotSecure && mode.Honored() {
+		return nil
+	}
+	d := &mail.TLSADetail{
+		State: t.facts.TLSA.String(), Base: t.dane.Base,
+		Count: len(t.dane.Records), Usable: t.dane.Records.Usable(),
+	}
+	if t.facts.TLSA == tlspolicy.TLSANotSecure {
+		d.State = "ignored"
+	}
+	if !mode.Honored() {
+		d.Mode = mode.String()
+	}
+	if t.dane.Err != nil {
+		d.Error = clip(t.dane.Err.Error(), 300)
+	}
+	return d
+}
+
+// describeSTS records which MTA-STS policy the recipient domain had; nil where it
+// published none.
+func describeSTS(to *recipient, t *target) *mail.STSDetail {
+	mode := t.facts.Override.STS.Over(t.facts.STSMode)
+	if to.sts.State == tlspolicy.STSNoPolicy && mode.Honored() {
+		return nil
+	}
+	p := to.sts.Policy
+	d := &mail.STSDetail{
+		State: to.sts.State.String(), Mode: string(p.Mode), ID: p.ID, Cached: to.sts.Cached,
+		Fault: string(to.sts.Fault),
+	}
+	if p.Mode != "" {
+		d.Listed = &t.facts.STSListed
+	}
+	if !mode.Honored() {
+		d.Honor = mode.String()
+	}
+	if mode == tlspolicy.Ignore && to.sts.State == tlspolicy.STSNoPolicy {
+		d.State = "ignored"
+	}
+	if to.sts.Err != nil {
+		d.Error = clip(to.sts.Err.Error(), 300)
+	}
+	return d
+}
+
+// describeMatch records how the chain of a connection was verified, and which TLSA
+// record it matches or why none.
+func (l *link) describeMatch(t *target) {
+	d, m := &l.detail, l.judged.match
+	d.TLSA = describeTLSA(t)
+	d.Verification, d.VerifiedName = "none", ""
+	switch {
+	case m.TLSA == tlspolicy.MatchEE:
+		d.Verification = "dane-ee"
+	case m.TLSA == tlspolicy.MatchTA:
+		d.Verification, d.VerifiedName = "dane-ta", m.Name
+	case l.session.PKIX:
+		d.Verification, d.VerifiedName = "pkix", l.host
+	}
+	if d.TLSA == nil {
+		return
+	}
+	if m.Record != nil {
+		d.TLSA.Matched = clip(m.Record.String(), 200)
+	}
+	if len(m.Reasons) > 0 {
+		d.TLSA.Error = clip(strings.Join(m.Reasons, ", "), 300)
+	}
 }
 
 // clip makes foreign text valid and at most n octets long.

@@ -2,46 +2,75 @@ package delivery
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/dane"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/pkix"
 	"github.com/sealpost/sealpost/internal/smtpclient"
 	"github.com/sealpost/sealpost/internal/tlspolicy"
 )
 
-// A target is one MX host of the recipient domain.
-type target struct {
-	name     string
-	mxSecure bool
-}
-
 // A link is an open connection to a host, with what it achieved.
 type link struct {
 	client *smtpclient.Client
-	host   target
+	host   string
 	addr   netip.Addr
 	local  string // our address
 	// session are the facts the connection was judged by. For a plaintext
 	// connection these may be the facts of the one abandoned before it.
-	session  tlspolicy.Session
-	plain    bool
-	detail   mail.TLSDetail
-	messages int       // transactions so far
-	opened   time.Time // when we began to connect
-	expiry   *time.Timer
+	session     tlspolicy.Session
+	plain       bool
+	certs       []*x509.Certificate // that the host presented
+	certificate string              // name of the one that we would have shown
+	judged      judged
+	detail      mail.TLSDetail
+	messages    int       // transactions so far
+	opened      time.Time // when we began to connect
+	expiry      *time.Timer
 }
 
-// serves reports whether the decision under r, given the facts of this
+// judged is how a connection's chain compares with the TLSA records of a host. It
+// holds for these records and names only, and where DANE-TA matched until the chain
+// ends.
+type judged struct {
+	records dane.ID
+	names   string
+	match   dane.Match
+}
+
+// judgedFor compares the chain with the TLSA records that the host has now and the
+// names that count for this recipient, which need not be those that the connection
+// was opened for.
+func (l *link) judgedFor(host *target, names []string) tlspolicy.Session {
+	if host.facts.TLSA != tlspolicy.TLSAUsable || len(l.certs) == 0 {
+		l.judged = judged{}
+	} else {
+		now, joined := time.Now(), strings.Join(names, " ")
+		known := l.judged.records == host.dane.ID && l.judged.names == joined
+		if until := l.judged.match.Until; !known || !until.IsZero() && now.After(until) {
+			l.judged = judged{host.dane.ID, joined, host.dane.Match(l.certs, names, now)}
+		}
+	}
+	l.session.TLSA = l.judged.match.TLSA
+	return l.session
+}
+
+// serves reports whether the decision for the host, given the facts of this
 // connection, would have led to a session like it.
-func (l *link) serves(r tlspolicy.Requirement) bool {
-	v := tlspolicy.Judge(r, l.session)
+func (l *link) serves(host *target, names []string) bool {
+	v := tlspolicy.Judge(host.req, l.judgedFor(host, names))
 	if l.plain {
 		return v.Action == tlspolicy.Plaintext || v.Action == tlspolicy.PlaintextFresh
 	}
-	return v.Action == tlspolicy.Deliver
+	return v.Action == tlspolicy.Deliver && l.certificate == host.clientCert
 }
 
 // quit says goodbye and closes, in bounded time whatever the server does.
@@ -50,7 +79,7 @@ func (l *link) quit() {
 }
 
 // dial connects to an address of the host. The greeting is not read yet.
-func (d *Deliverer) dial(ctx context.Context, host target, addr netip.Addr) (*link, error) {
+func (d *Deliverer) dial(ctx context.Context, host string, addr netip.Addr) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
 	opened := time.Now()
@@ -70,8 +99,8 @@ func (d *Deliverer) dial(ctx context.Context, host target, addr netip.Addr) (*li
 
 // openPlain connects for plaintext on a fresh connection, on the strength of
 // what was seen on another one.
-func (d *Deliverer) openPlain(ctx context.Context, host target, addr netip.Addr, why tlspolicy.Session) (*link, error) {
-	l, err := d.dial(ctx, host, addr)
+func (d *Deliverer) openPlain(ctx context.Context, c candidate, why tlspolicy.Session) (*link, error) {
+	l, err := d.dial(ctx, c.host.name, c.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +115,8 @@ func (d *Deliverer) openPlain(ctx context.Context, host target, addr netip.Addr,
 // openTLS connects, greets and, where the server offers it, negotiates TLS with
 // a hello of the given size. The link's session holds the facts, whatever they are.
 // The error is about the connection before STARTTLS only.
-func (d *Deliverer) openTLS(ctx context.Context, host target, addr netip.Addr, r tlspolicy.Requirement, small bool) (*link, error) {
-	l, err := d.dial(ctx, host, addr)
+func (d *Deliverer) openTLS(ctx context.Context, c candidate, names []string, small bool) (*link, error) {
+	l, err := d.dial(ctx, c.host.name, c.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -95,12 +124,7 @@ func (d *Deliverer) openTLS(ctx context.Context, host target, addr netip.Addr, r
 		l.client.Close()
 		return nil, err
 	}
-	facts, err := l.client.StartTLS(ctx, smtpclient.TLSConfig(host.name, smtpclient.TLSOptions{
-		SmallHello: small,
-		// Old servers know RSA key exchange only. Where TLS without verification
-		// will do, even that beats plaintext.
-		Legacy: !r.Needs.Has(tlspolicy.Authenticate),
-	}))
+	facts, err := l.client.StartTLS(ctx, smtpclient.TLSConfig(c.host.sni(), d.tlsOptions(l, c, names, small)))
 	if facts.Outcome == smtpclient.TLSInterrupted {
 		l.client.Close()
 		return nil, err
@@ -112,20 +136,43 @@ func (d *Deliverer) openTLS(ctx context.Context, host target, addr netip.Addr, r
 			return nil, err
 		}
 	}
-	d.observe(l, small)
+	d.observe(l, c.host, names, small)
 	return l, nil
+}
+
+// tlsOptions chooses what is offered in the handshake.
+func (d *Deliverer) tlsOptions(l *link, c candidate, names []string, small bool) smtpclient.TLSOptions {
+	o := smtpclient.TLSOptions{
+		SmallHello: small,
+		// Old servers know RSA key exchange only. Where TLS without verification
+		// will do, even that beats plaintext.
+		Legacy:     !c.req.Needs.Has(tlspolicy.Authenticate),
+		MinVersion: uint16(c.req.MinTLS),
+	}
+	if l.certificate = c.host.clientCert; l.certificate != "" && d.cfg.ClientCert != nil {
+		o.ClientCertificate = func(cs tls.ConnectionState) (*tls.Certificate, error) {
+			// Who we are is told to a peer that we know, and to nobody else.
+			known := d.cfg.Verifier.Verify(cs.PeerCertificates, c.host.name).Verified ||
+				c.host.dane.Match(cs.PeerCertificates, names, time.Now()).TLSA != tlspolicy.NoMatch
+			if !known {
+				return nil, nil
+			}
+			return d.cfg.ClientCert(l.certificate)
+		}
+	}
+	return o
 }
 
 // observe turns what the client saw into the facts that are judged and the
 // evidence that is kept.
-func (d *Deliverer) observe(l *link, small bool) {
+func (d *Deliverer) observe(l *link, host *target, names []string, small bool) {
 	facts := l.client.TLS()
 	s := tlspolicy.Session{
 		LargeHello:    facts.BigHello(),
 		NoServerHello: facts.HelloUnanswered(),
-		TLSBefore:     d.cfg.Peers.SeenTLS(l.host.name),
+		TLSBefore:     d.cfg.Peers.SeenTLS(l.host),
 	}
-	detail := mail.TLSDetail{MXHost: l.host.name, MXIP: l.addr.String(), Handshake: "none", Verification: "none", SmallHello: small}
+	detail := mail.TLSDetail{MXHost: l.host, MXIP: l.addr.String(), Handshake: "none", Verification: "none", SmallHello: small}
 	detail.StartTLSInjection = facts.Injected > 0
 	switch facts.Outcome {
 	case smtpclient.TLSNotOffered, smtpclient.TLSNone:
@@ -153,10 +200,28 @@ func (d *Deliverer) observe(l *link, small bool) {
 		s.StartTLS, s.Handshake = tlspolicy.Started, tlspolicy.Completed
 		detail.StartTLS, detail.Handshake = "offered", "completed"
 		s.Announced = l.client.Capabilities().Has("REQUIRETLS")
-		result := d.cfg.Verifier.Verify(facts.State.PeerCertificates, l.host.name)
-		s.PKIX = result.Verified
+		s.Version = tlspolicy.Version(facts.State.Version)
+		result := d.cfg.Verifier.Verify(facts.State.PeerCertificates, l.host)
+		s.PKIX, s.Trouble = result.Verified, trouble(result)
+		l.certs = facts.State.PeerCertificates
 		describeTLS(&detail, facts.State, result)
-		d.cfg.Peers.NoteTLS(l.host.name)
+		d.cfg.Peers.NoteTLS(l.host)
 	}
 	l.session, l.detail = s, detail
+	l.judgedFor(host, names)
+	l.describeMatch(host)
+}
+
+// trouble is the one problem that a report names: the name goes first, because it
+// is what a wrong MX record or a wrong certificate shows in.
+func trouble(r pkix.Result) tlspolicy.Trouble {
+	switch {
+	case r.Verified:
+		return tlspolicy.NoTrouble
+	case slices.Contains(r.Errors, pkix.NameMismatch):
+		return tlspolicy.WrongName
+	case slices.Contains(r.Errors, pkix.Expired):
+		return tlspolicy.Expired
+	}
+	return tlspolicy.Untrusted
 }

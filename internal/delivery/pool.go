@@ -4,8 +4,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/sealpost/sealpost/internal/tlspolicy"
 )
 
 // A pool keeps connections that finished a message, by MX host. A connection
@@ -28,15 +26,15 @@ func newPool(idle time.Duration, perConn int) *pool {
 	return &pool{idle: idle, perConn: perConn, links: make(map[string][]*link)}
 }
 
-// take returns an idle connection to host that serves the requirement, the one
-// used last, or nil. Plaintext ones are considered only if plaintext is set.
-func (p *pool) take(host string, r tlspolicy.Requirement, plaintext bool) *link {
+// take returns an idle connection to host that serves, the one used last, or nil.
+// serves is called with the pool locked.
+func (p *pool) take(host string, serves func(*link) bool) *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.links[host]
 	for i := len(list) - 1; i >= 0; i-- {
 		l := list[i]
-		if (l.plain && !plaintext) || !l.serves(r) {
+		if !serves(l) {
 			continue
 		}
 		if !l.expiry.Stop() {
@@ -52,10 +50,10 @@ func (p *pool) take(host string, r tlspolicy.Requirement, plaintext bool) *link 
 // used enough, or when nobody takes it in time.
 func (p *pool) put(l *link) {
 	p.mu.Lock()
-	keep := !p.closed && p.idle > 0 && l.client.Usable() && l.messages < p.perConn && len(p.links[l.host.name]) < maxIdle
+	keep := !p.closed && p.idle > 0 && l.client.Usable() && l.messages < p.perConn && len(p.links[l.host]) < maxIdle
 	if keep {
 		l.expiry = time.AfterFunc(p.idle, func() { p.expire(l) })
-		p.links[l.host.name] = append(p.links[l.host.name], l)
+		p.links[l.host] = append(p.links[l.host], l)
 	}
 	p.mu.Unlock()
 	if !keep {
@@ -66,14 +64,14 @@ func (p *pool) put(l *link) {
 // expire removes a connection that nobody took.
 func (p *pool) expire(l *link) {
 	p.mu.Lock()
-	list := p.links[l.host.name]
+	list := p.links[l.host]
 	if i := slices.Index(list, l); i >= 0 {
 		list = slices.Delete(list, i, i+1)
 	}
 	if len(list) == 0 {
-		delete(p.links, l.host.name)
+		delete(p.links, l.host)
 	} else {
-		p.links[l.host.name] = list
+		p.links[l.host] = list
 	}
 	p.mu.Unlock()
 	l.quit()

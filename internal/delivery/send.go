@@ -40,7 +40,9 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 		Size:        a.job.Size,
 		Need8Bit:    a.job.Envelope.Need8Bit,
 		NeedUTF8:    a.job.Envelope.NeedUTF8 || a.anyUTF8(),
-		RequireTLS:  c.req.Needs.Has(tlspolicy.Announce),
+		// In strict mode the verdict saw to the announcement; in hop mode the wish is
+		// handed on where it is understood (RFC 8689 section 4.2.1).
+		RequireTLS: a.to.marking.REQUIRETLS() && l.session.Announced,
 		// A server that demands TLS refuses MAIL. Content that followed at once would have
 		// travelled in the clear for nothing, and Postfix 3.7 takes it for commands. A server
 		// that hangs up between two messages would leave the outcome of content that
@@ -117,7 +119,7 @@ func untravelled(s *mail.Session) *mail.Session {
 // session is what will be shown for recipients that this connection decides about.
 func (a *attempt) session(l *link, c candidate, v tlspolicy.Verdict) *mail.Session {
 	d := l.detail
-	describeRequirement(&d, c.fact, c.req)
+	a.describe(&d, c)
 	d.Result = string(v.Result)
 	d.MessageNumber = l.messages
 	if d.Fallback == "" {
@@ -128,7 +130,7 @@ func (a *attempt) session(l *link, c candidate, v tlspolicy.Verdict) *mail.Sessi
 	}
 	d.Attempts = append([]mail.TLSDetail(nil), a.trail...)
 	return &mail.Session{
-		MXHost: l.host.name, TLS: !l.plain, CertificateVerified: !l.plain && v.Verified,
+		MXHost: l.host, TLS: !l.plain, CertificateVerified: !l.plain && v.Verified,
 		UTF8: l.client.Capabilities().Has("SMTPUTF8"), SendingIP: l.local, Detail: d,
 	}
 }
@@ -167,7 +169,7 @@ func (a *attempt) settle(ctx context.Context, l *link, res smtpclient.Result, er
 	a.open = undecided
 	if len(undecided) > 0 && ctx.Err() == nil {
 		a.tried++
-		a.fail(failure{reply: sendReply(res, err, l.host.name), host: l.host.name, local: l.local, scope: mail.ScopeHost})
+		a.fail(failure{reply: sendReply(res, err, l.host), host: l.host, local: l.local, scope: mail.ScopeHost})
 		d := session.Detail
 		d.Attempts = nil
 		d.Outcome = clip(fmt.Sprintf("%s: %v", res.State, err), 300)

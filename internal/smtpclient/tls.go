@@ -86,6 +86,10 @@ type TLSOptions struct {
 	SmallHello bool   // X25519 and P-256 only: the ClientHello fits one segment
 	Legacy     bool   // also offer RSA key exchange; only where unverified TLS will do
 	MinVersion uint16 // 0 is TLS 1.2
+	// ClientCertificate chooses our certificate once the server's chain is known,
+	// when the server asks for one. It may return nil to show none; its error fails the
+	// handshake. Nil shows none.
+	ClientCertificate func(cs tls.ConnectionState) (*tls.Certificate, error)
 }
 
 // Limits on a server's certificate chain, checked before anything is verified
@@ -121,8 +125,7 @@ var legacySuites = []uint16{
 
 // TLSConfig returns a configuration for StartTLS that completes the handshake
 // with any certificate within the limits, so that all facts can be collected and
-// judged after it. It never resumes sessions (SEC-50) and never presents a
-// certificate of ours. serverName is sent as SNI; empty, or an address, sends
+// judged after it. It never resumes sessions (SEC-50). serverName is sent as SNI; empty, or an address, sends
 // none.
 func TLSConfig(serverName string, o TLSOptions) *tls.Config {
 	config := &tls.Config{
@@ -139,7 +142,28 @@ func TLSConfig(serverName string, o TLSOptions) *tls.Config {
 	if o.Legacy {
 		config.CipherSuites = slices.Clone(legacySuites)
 	}
+	if o.ClientCertificate != nil {
+		showCertificate(config, o.ClientCertificate)
+	}
 	return config
+}
+
+// showCertificate lets choose decide about our certificate. In every version of TLS
+// the client knows the server's chain before it must show its own.
+func showCertificate(config *tls.Config, choose func(tls.ConnectionState) (*tls.Certificate, error)) {
+	var peer tls.ConnectionState
+	check := config.VerifyConnection
+	config.VerifyConnection = func(cs tls.ConnectionState) error {
+		peer = cs
+		return check(cs)
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert, err := choose(peer)
+		if cert == nil && err == nil {
+			cert = new(tls.Certificate) // Go's way to show none
+		}
+		return cert, err
+	}
 }
 
 func checkChain(s tls.ConnectionState) error {

@@ -12,6 +12,14 @@ const (
 	TLS13 Version = 0x0304
 )
 
+// String returns the version as settings spell it.
+func (v Version) String() string {
+	if v < TLS10 || v > TLS13 {
+		return "none"
+	}
+	return [...]string{"1.0", "1.1", "1.2", "1.3"}[v-TLS10]
+}
+
 // A Mode says what a policy of the recipient counts for. The zero value is Honor,
 // and in an Override it leaves the domain's mode as it is.
 type Mode uint8
@@ -64,7 +72,7 @@ func (f Facts) settled() Facts {
 		o = o.raising(f)
 		f.DANEMode, f.STSMode = Honor, Honor
 	}
-	f.DANEMode, f.STSMode = o.DANE.over(f.DANEMode), o.STS.over(f.STSMode)
+	f.DANEMode, f.STSMode = o.DANE.Over(f.DANEMode), o.STS.Over(f.STSMode)
 	if o.HasClass {
 		f.Flags = f.Flags.overridden(o.Class)
 	}
@@ -84,8 +92,8 @@ func (f Facts) settled() Facts {
 	return f
 }
 
-// over returns m, or the lower level's mode where m is not set.
-func (m Mode) over(lower Mode) Mode {
+// Over returns m, or the lower level's mode where m is not set.
+func (m Mode) Over(lower Mode) Mode {
 	if m == ModeUnset {
 		return lower
 	}

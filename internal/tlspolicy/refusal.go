@@ -12,29 +12,39 @@ import (
 //
 // It is temporary, whatever the server answered: a server's 5xx to STARTTLS is
 // mostly a firewall on the way, and a policy may be mended. Only a message submitted with
-// REQUIRETLS fails for good, once every host failed for this reason (RFC 8689
-// section 4.2.1).
+// REQUIRETLS fails for good, once every host failed for want of TLS, of a verified
+// certificate or of the extension (RFC 8689 section 4.2.1). A look-up that failed or a
+// policy that lists no host may be otherwise tomorrow, also for such a message.
 func Refusal(m Marking, results []Result, allTried bool) mail.Reply {
 	last := Result("")
-	tls, onlyTLS := false, len(results) > 0
+	final := m == RequireTLSStrict && allTried
 	for _, r := range results {
 		if strings.HasPrefix(string(r), "refused-") {
-			last, tls = r, true
-		} else {
-			onlyTLS = false
+			last = r
 		}
+		final = final && r.lasting()
 	}
-	if !tls {
+	if last == "" {
 		return mail.LocalReply(451, "4.4.0", "no MX host could be used")
 	}
-	code, enhanced, text := 450, last.enhanced(), last.Text()
-	if m == RequireTLSStrict && allTried && onlyTLS {
+	code, enhanced := 450, last.enhanced()
+	if final {
 		code, enhanced = 550, "5.7.10"
 		if last == RefusedREQUIRETLS {
 			enhanced = "5.7.30"
 		}
 	}
-	return mail.LocalReply(code, enhanced, text)
+	return mail.LocalReply(code, enhanced, last.Text())
+}
+
+// lasting reports whether a refusal is the server's doing, and not that of a look-up
+// or of a policy.
+func (r Result) lasting() bool {
+	switch r {
+	case RefusedNotOffered, RefusedStartTLSRejected, RefusedHandshakeFailed, RefusedVerifyFailed, RefusedDANEMismatch, RefusedREQUIRETLS:
+		return true
+	}
+	return false
 }
 
 // enhanced returns the local enhanced status code of a refusal.
@@ -64,7 +74,7 @@ func (r Result) Text() string {
 	case RefusedSTSMX:
 		return "the MX host is not listed in the domain's MTA-STS policy"
 	case RefusedREQUIRETLS:
-		return "REQUIRETLS was asked for, but the server does not offer it"
+		return "REQUIRETLS was asked for, but the server does not offer it, or nothing vouches for its being an MX host of the domain"
 	}
 	return string(r)
 }

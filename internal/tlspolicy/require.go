@@ -18,6 +18,16 @@ const (
 // String returns the class's letters.
 func (c Class) String() string { return [...]string{"OV", "OA", "RV", "RA", "D", "DU", "X"}[c] }
 
+// ParseClass reads the letters of a class that flags can ask for: OV, OA, RV, RA.
+func ParseClass(s string) (Class, bool) {
+	for _, c := range []Class{OV, OA, RV, RA} {
+		if c.String() == s {
+			return c, true
+		}
+	}
+	return OV, false
+}
+
 // A Source says who decided the class.
 type Source uint8
 
@@ -60,6 +70,11 @@ const (
 	TLSAUnusable              // records, none usable
 	TLSAFailed                // the look-up of TLSA, MX or address was bogus, failed or timed out
 )
+
+// String returns the state as the log spells it.
+func (t TLSA) String() string {
+	return [...]string{"not-secure", "absent", "usable", "unusable", "failed"}[t]
+}
 
 // A Marking is what the message itself carries (RFC 8689).
 type Marking uint8
@@ -142,6 +157,7 @@ type Requirement struct {
 	DeferDowngrade        bool
 	Marking               Marking
 	MinTLS                Version // a session below it is none
+	Flags                 Flags   // as they count, an exception included
 }
 
 // Require returns what must hold before a message with these facts may be
@@ -161,7 +177,7 @@ func Require(f Facts) Requirement {
 
 // require is Require for facts that are settled.
 func require(f Facts) Requirement {
-	r := Requirement{Class: f.Flags.Class(), DeferDowngrade: f.DeferDowngrade, Marking: f.Marking, MinTLS: f.MinTLS}
+	r := Requirement{Class: f.Flags.Class(), DeferDowngrade: f.DeferDowngrade, Marking: f.Marking, MinTLS: f.MinTLS, Flags: f.Flags}
 	r.addSender(f)
 	if f.Marking == TLSOptional {
 		// The policies of the recipient are set aside, on the sender's word and for

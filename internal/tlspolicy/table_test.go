@@ -202,6 +202,9 @@ func TestRefusal(t *testing.T) {
 		{"REQUIRETLS not announced", RequireTLSStrict, []Result{RefusedREQUIRETLS}, true, 550, "5.7.30"},
 		{"REQUIRETLS, a host left untried", RequireTLSStrict, []Result{RefusedNotOffered}, false, 450, "4.7.10"},
 		{"REQUIRETLS in hop mode", RequireTLSHop, []Result{RefusedNotOffered}, true, 450, "4.7.10"},
+		{"REQUIRETLS, not verified", RequireTLSStrict, []Result{RefusedVerifyFailed}, true, 550, "5.7.10"},
+		{"REQUIRETLS, a look-up failed", RequireTLSStrict, []Result{RefusedREQUIRETLS, RefusedTLSALookup}, true, 450, "4.7.5"},
+		{"REQUIRETLS, not in policy", RequireTLSStrict, []Result{RefusedSTSMX}, true, 450, "4.7.5"},
 		{"nothing to do with TLS", Unmarked, nil, true, 451, "4.4.0"},
 	}
 	for _, tt := range tests {

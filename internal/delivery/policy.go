@@ -1,0 +1,237 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/dane"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/mtasts"
+	"github.com/sealpost/sealpost/internal/mx"
+	"github.com/sealpost/sealpost/internal/tlspolicy"
+	"github.com/sealpost/sealpost/internal/tlsresult"
+)
+
+// STS finds the MTA-STS policies of recipient domains. [mtasts.Cache] is one.
+// Implementations are safe for concurrent use.
+type STS interface {
+	// Policy returns the policy in force. It returns at the latest when ctx ends.
+	Policy(ctx context.Context, domain string) mtasts.Result
+	// Recheck is Policy for a domain whose policy lists none of its MX hosts: the
+	// policy that is kept may be an old one (RFC 8461 section 5).
+	Recheck(ctx context.Context, domain string) mtasts.Result
+}
+
+// DANE finds the TLSA records of MX hosts. [dane.Resolver] is one.
+// Implementations are safe for concurrent use.
+type DANE interface {
+	Lookup(ctx context.Context, host string, a dane.Addresses) dane.Result
+}
+
+// Overrides finds the exceptions that are in force. Implementations answer from
+// memory and are safe for concurrent use.
+type Overrides interface {
+	// Override returns the exceptions for mail to the next hop over the MX host, those
+	// of the next hop first. mxHost is empty when none is known yet.
+	Override(nextHop, mxHost string, now time.Time) []mail.Override
+}
+
+// A Reporter is told what TLS sessions were worth under the policies of
+// recipients. Implementations do not block and are safe for concurrent use.
+type Reporter interface {
+	Observe(o tlsresult.Observation)
+}
+
+// A recipient is the recipient domain as one message meets it: what the sender
+// asks for and what the domain published, the same for all its MX hosts.
+type recipient struct {
+	domain   string
+	names    []string // that DANE-TA accepts besides the TLSA base domain
+	flags    tlspolicy.Flags
+	marking  tlspolicy.Marking
+	settings mail.DomainDelivery
+	sts      mtasts.Result
+	stsMode  tlspolicy.Mode // that the policy was looked up under
+}
+
+// A target is one MX host of the recipient domain, with everything known of it
+// before connecting.
+type target struct {
+	name       string
+	addrs      mx.AddressResult
+	facts      tlspolicy.Facts
+	req        tlspolicy.Requirement
+	dane       dane.Result
+	overrides  []mail.Override
+	clientCert string
+}
+
+// sni is the name that we ask the host for in the handshake: the TLSA base domain
+// (RFC 7672 section 8.1), else the host's own name, whose certificate is verified.
+func (t *target) sni() string {
+	if t.dane.Base != "" {
+		return t.dane.Base
+	}
+	return t.name
+}
+
+// marking is what RFC 8689 lets the message itself say. A message submitted with
+// REQUIRETLS cannot take that back in its header (section 5).
+func marking(e mail.Envelope, s mail.DomainDelivery) tlspolicy.Marking {
+	switch {
+	case e.RequireTLS && s.RequireTLSHop:
+		return tlspolicy.RequireTLSHop
+	case e.RequireTLS:
+		return tlspolicy.RequireTLSStrict
+	case e.TLSOptional:
+		return tlspolicy.TLSOptional
+	}
+	return tlspolicy.Unmarked
+}
+
+// meet finds out what the recipient domain published. When its policy lists none
+// of the hosts, the policy may be an old one and is looked at again.
+func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
+	r.names = []string{r.domain}
+	if route.Secure && route.Expanded != r.domain {
+		r.names = append(r.names, route.Expanded)
+	}
+	r.stsMode = mode(r.settings.STS)
+	if d.cfg.Overrides != nil {
+		for _, o := range slices.Backward(d.cfg.Overrides.Override(r.domain, "", time.Now())) {
+			if m := mode(o.STS); m != tlspolicy.ModeUnset {
+				r.stsMode = m
+			}
+		}
+	}
+	if d.cfg.STS == nil || r.stsMode == tlspolicy.Ignore && !r.marking.REQUIRETLS() {
+		return
+	}
+	r.sts = d.cfg.STS.Policy(ctx, r.domain)
+	listed := slices.ContainsFunc(route.Hosts, func(h mx.Host) bool { return r.sts.Policy.Lists(h.Name) })
+	if r.sts.State == tlspolicy.STSEnforce && !listed {
+		r.sts = d.cfg.STS.Recheck(ctx, r.domain)
+	}
+}
+
+// know finds out what there is to know of a host before connecting, and what it
+// must give. TLSA records are not looked up for a host that is refused anyway, and
+// its addresses only where found says that they are needed: they come first, since
+// they decide whether TLSA records may be asked for (RFC 7672 section 2.2.2).
+func (d *Deliverer) know(ctx context.Context, r *recipient, host string, mxSecure bool) target {
+	t := target{name: host}
+	t.facts = tlspolicy.Facts{
+		Flags: r.flags, Marking: r.marking, MXSecure: mxSecure,
+		STS: r.sts.State, STSListed: r.sts.Policy.Lists(host), STSFault: r.sts.Fault,
+		EncryptUnverified: r.settings.EncryptUnverified,
+		DeferDowngrade:    r.settings.DeferDowngrade,
+		DANESuffices:      r.settings.DANESuffices,
+		MinTLS:            version(r.settings.MinTLS),
+		DANEMode:          mode(r.settings.DANE),
+		STSMode:           mode(r.settings.STS),
+	}
+	if d.cfg.Overrides != nil {
+		t.overrides = d.cfg.Overrides.Override(r.domain, host, time.Now())
+		t.facts.Override, t.clientCert = merge(t.overrides)
+	}
+	if t.req = tlspolicy.Require(t.facts); t.req.Refuse != "" {
+		return t
+	}
+	if t.addrs = d.cfg.Router.Addresses(ctx, host); len(t.addrs.Addrs) == 0 {
+		return t
+	}
+	ignored := t.facts.Override.DANE == tlspolicy.Ignore ||
+		t.facts.Override.DANE == tlspolicy.ModeUnset && t.facts.DANEMode == tlspolicy.Ignore
+	if d.cfg.DANE == nil || ignored && !r.marking.REQUIRETLS() {
+		return t
+	}
+	t.dane = d.cfg.DANE.Lookup(ctx, host, dane.Addresses{Secure: t.addrs.Secure, Expanded: t.addrs.Expanded})
+	t.facts.TLSA = t.dane.State
+	t.req = tlspolicy.Require(t.facts)
+	return t
+}
+
+// merge makes one exception of those in force, the first that sets something
+// winning.
+func merge(list []mail.Override) (o tlspolicy.Override, clientCert string) {
+	for _, m := range slices.Backward(list) {
+		if x := mode(m.DANE); x != tlspolicy.ModeUnset {
+			o.DANE = x
+		}
+		if x := mode(m.STS); x != tlspolicy.ModeUnset {
+			o.STS = x
+		}
+		if c, ok := tlspolicy.ParseClass(m.Requirement); ok {
+			o.HasClass, o.Class = true, c
+		}
+		if x := version(m.MinTLS); x != 0 {
+			o.MinTLS = x
+		}
+		switch m.OnUnverified {
+		case mail.UnverifiedPlaintext:
+			o.Unverified = tlspolicy.UnverifiedPlaintext
+		case mail.UnverifiedEncrypt:
+			o.Unverified = tlspolicy.UnverifiedEncrypt
+		}
+		if m.ClientCert != "" {
+			clientCert = m.ClientCert
+		}
+	}
+	return o, clientCert
+}
+
+// mode reads a setting. What it does not know is honored: a setting that cannot be
+// read must not switch a policy off.
+func mode(m mail.PolicyMode) tlspolicy.Mode {
+	switch m {
+	case "":
+		return tlspolicy.ModeUnset
+	case mail.Audit:
+		return tlspolicy.Audit
+	case mail.Ignore:
+		return tlspolicy.Ignore
+	}
+	return tlspolicy.Honor
+}
+
+// version reads a setting; zero is none.
+func version(v mail.TLSVersion) tlspolicy.Version {
+	switch v {
+	case mail.TLS10:
+		return tlspolicy.TLS10
+	case mail.TLS11:
+		return tlspolicy.TLS11
+	case mail.TLS12:
+		return tlspolicy.TLS12
+	case mail.TLS13:
+		return tlspolicy.TLS13
+	}
+	return 0
+}
+
+// report tells the reporter what a session was worth under each policy; local and
+// remote are the addresses of its connection, or empty if none was made.
+func (d *Deliverer) report(r *recipient, t *target, s tlspolicy.Session, local, remote string) {
+	if d.cfg.Reporter == nil {
+		return
+	}
+	now := time.Now().UTC()
+	for _, res := range tlspolicy.Results(t.facts, s) {
+		o := tlsresult.Observation{
+			At: now, Type: res.Type, Reason: res.Reason, MXHost: t.name, ReceivingIP: remote, SendingIP: local,
+			Policy: tlsresult.Policy{Type: res.Policy, Domain: r.domain},
+		}
+		switch res.Policy {
+		case tlsresult.PolicySTS:
+			o.Policy.Strings, o.Policy.MXHosts = r.sts.Policy.Lines, r.sts.Policy.MX
+		case tlsresult.PolicyTLSA:
+			// RFC 8460 section 4.4: the TLSA base domain.
+			if o.Policy.Domain = t.dane.Base; o.Policy.Domain == "" {
+				o.Policy.Domain = t.name
+			}
+			o.Policy.Strings = t.dane.Records.Strings()
+		}
+		d.cfg.Reporter.Observe(o)
+	}
+}
