@@ -165,14 +165,21 @@ type Requirement struct {
 // is gone before any of them has its say.
 func Require(f Facts) Requirement {
 	r := require(f.settled())
-	if f.Override != (Override{}) {
-		without := f
-		without.Override = Override{}
-		if require(without.settled()) != r {
-			r.Source = ByOverride
-		}
+	if f.Override != (Override{}) && f.overrideMatters(r) {
+		r.Source = ByOverride
 	}
 	return r
+}
+
+// overrideMatters reports whether the requirement would be another one without the
+// exception. A policy that it says to ignore was not looked up, so that nobody
+// knows: then it is named.
+func (f Facts) overrideMatters(r Requirement) bool {
+	if (f.Override.DANE == Ignore || f.Override.STS == Ignore) && !f.Marking.REQUIRETLS() {
+		return true
+	}
+	f.Override = Override{}
+	return require(f.settled()) != r
 }
 
 // require is Require for facts that are settled.
