@@ -72,6 +72,13 @@ type TLSDetail struct {
 	Version      string   `json:"version"`
 	Verification string   `json:"verification"`
 	VerifyErrors []string `json:"verify-errors"`
+	TLSA         *struct {
+		State   string `json:"state"`
+		Count   int    `json:"count"`
+		Usable  int    `json:"usable"`
+		Matched string `json:"matched"`
+		Error   string `json:"error"`
+	} `json:"tlsa"`
 }
 
 // An EventPage is a page of events, with the link to the next.

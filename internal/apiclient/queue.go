@@ -105,38 +105,6 @@ func (c *Client) ChangeQueue(ctx context.Context, action string, s Selector, all
 	return do[Changed](ctx, c, call{method: http.MethodPost, path: []string{"v1", "sealpost", "queue", action}, form: form, timeout: 5 * time.Minute})
 }
 
-// A TLSCheck is what would happen to mail for a domain under each pair of flags.
-type TLSCheck struct {
-	Domain   string       `json:"domain"`
-	Route    string       `json:"route"`
-	Error    string       `json:"error"`
-	Hosts    []HostCheck  `json:"hosts"`
-	Outcomes []TLSOutcome `json:"outcomes"` // of the domain as a whole
-}
-
-// A HostCheck is one address of one MX host.
-type HostCheck struct {
-	MXHost     string       `json:"mx-host"`
-	Preference int          `json:"preference"`
-	IP         string       `json:"ip"`
-	Error      string       `json:"error"` // why there was no session
-	Detail     *TLSDetail   `json:"tls-detail"`
-	Outcomes   []TLSOutcome `json:"outcomes"`
-}
-
-// A TLSOutcome is what one pair of flags leads to.
-type TLSOutcome struct {
-	RequireTLS       bool   `json:"require-tls"`
-	SkipVerification bool   `json:"skip-verification"`
-	Delivery         string `json:"delivery"` // verified, unverified, plaintext, not-delivered, unreachable
-	MXHost           string `json:"mx-host"`
-}
-
-// CheckTLS looks at the MX hosts of a recipient domain without sending mail.
-func (c *Client) CheckTLS(ctx context.Context, domain string) (Answer[TLSCheck], error) {
-	return do[TLSCheck](ctx, c, call{method: http.MethodGet, path: []string{"v1", "sealpost", "tls", domain}, timeout: 3 * time.Minute})
-}
-
 // LabObservations asks a lab server what its receivers saw, of one message (Message-ID without
 // angle brackets) or in all. Only the lab's own socket answers this.
 func (c *Client) LabObservations(ctx context.Context, messageID string) (Answer[json.RawMessage], error) {

@@ -76,12 +76,15 @@ func TestHostileRepliesAreShownEscapedInBothOutputs(t *testing.T) {
 
 func TestTLSCheckShowsHostByHostAndTheWhole(t *testing.T) {
 	var c apiclient.TLSCheck
-	err := json.Unmarshal([]byte(`{"domain":"x.example","route":"found","hosts":[
-	 {"mx-host":"mx1.x.example","preference":10,"ip":"192.0.2.1","tls-detail":{"starttls":"offered","handshake":"completed","version":"TLS 1.3","verify-errors":["expired"]},
+	err := json.Unmarshal([]byte(`{"domain":"x.example","route":"found",
+	 "mta-sts":{"state":"testing","mode":"testing","id":"7","mx":["*.x.example"],"expires":"2026-12-01T00:00:00Z"},
+	 "tls-rpt":{"rua":["mailto:t@x.example"]},"overrides":[{"id":3,"target":"x.example","sets":"dane=audit","reason":"a\u001b[2J"}],"hosts":[
+	 {"mx-host":"mx1.x.example","preference":10,"ip":"192.0.2.1","requiretls":true,"tls-detail":{"starttls":"offered","handshake":"completed","version":"TLS 1.3","verify-errors":["expired"],
+	   "tlsa":{"state":"usable","count":1,"usable":1,"error":"dane-no-match"}},
 	  "outcomes":[{"delivery":"plaintext"},{"skip-verification":true,"delivery":"unverified"},{"require-tls":true,"delivery":"not-delivered"},{"require-tls":true,"skip-verification":true,"delivery":"unverified"}]},
 	 {"mx-host":"mx2.x.example","preference":20,"error":"no address\u001b[2J"},
 	 {"mx-host":"mx3.x.example","preference":30,"ip":"192.0.2.3","tls-detail":{"starttls":"not-offered","handshake":"none"},"outcomes":[{"delivery":"plaintext"}]}],
-	 "outcomes":[{"delivery":"plaintext"},{"skip-verification":true,"delivery":"unverified"},{"require-tls":true,"delivery":"not-delivered"},{"require-tls":true,"skip-verification":true,"delivery":"unverified"}]}`), &c)
+	 "outcomes":[{"class":"OV","source":"sender","delivery":"plaintext"},{"class":"OA","source":"sender","skip-verification":true,"delivery":"unverified"},{"class":"RV","source":"sender","require-tls":true,"delivery":"not-delivered"},{"class":"D","source":"dane","require-tls":true,"skip-verification":true,"delivery":"unverified"}]}`), &c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,13 +93,18 @@ func TestTLSCheckShowsHostByHostAndTheWhole(t *testing.T) {
 	if err := s.showCheck(c); err != nil {
 		t.Fatal(err)
 	}
-	want := `PREF  MX HOST             ADDRESS    TLS          NO FLAGS   SKIP-VERIFICATION  REQUIRE-TLS    BOTH
-10    mx1.x.example       192.0.2.1  TLS 1.3      plaintext  unverified         not-delivered  unverified
-20    mx2.x.example       -          unreachable  -          -                  -              -
-30    mx3.x.example       192.0.2.3  not-offered  plaintext  -                  -              -
--     mail for x.example  -          -            plaintext  unverified         not-delivered  unverified
+	want := `MTA-STS   testing (id 7, until 2026-12-01), mx *.x.example
+TLS-RPT   mailto:t@x.example
+override  3: dane=audit, because: a\x1b[2J
 
-mx1.x.example 192.0.2.1: expired
+PREF  MX HOST             ADDRESS    TLS          DANE      REQUIRETLS  NO FLAGS      SKIP-VERIFICATION  REQUIRE-TLS    BOTH
+10    mx1.x.example       192.0.2.1  TLS 1.3      no match  yes         plaintext     unverified         not-delivered  unverified
+20    mx2.x.example       -          unreachable  none      -           -             -                  -              -
+30    mx3.x.example       192.0.2.3  not-offered  none      -           plaintext     -                  -              -
+-     mail for x.example  -          -            -         -           plaintext     unverified         not-delivered  unverified
+-     requirement         -          -            -         -           OV by sender  OA by sender       RV by sender   D by dane
+
+mx1.x.example 192.0.2.1: expired; TLSA: dane-no-match
 mx2.x.example: no address\x1b[2J
 `
 	if got := out.String(); got != want {
