@@ -70,7 +70,7 @@ func TestOverrideLowers(t *testing.T) {
 		{Override{DANE: Honor, STS: Honor}, false},
 		{Override{DANE: Audit}, true}, {Override{STS: Ignore}, true},
 		{Override{Requirement: "RV"}, false}, {Override{Requirement: "RA"}, true}, {Override{Requirement: "OV"}, true}, {Override{Requirement: "OA"}, true},
-		{Override{MinTLS: TLS13}, false}, {Override{MinTLS: TLS12}, false}, {Override{MinTLS: TLS11}, true}, {Override{MinTLS: TLS10}, true},
+		{Override{MinTLS: TLS13}, false}, {Override{MinTLS: TLS12}, true}, {Override{MinTLS: TLS11}, true}, {Override{MinTLS: TLS10}, true},
 		{Override{OnUnverified: UnverifiedEncrypt}, false}, {Override{OnUnverified: UnverifiedPlaintext}, true},
 		{Override{ClientCert: "bank"}, false},
 	} {

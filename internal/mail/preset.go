@@ -48,8 +48,8 @@ func PresetOf(t DomainTLS) string {
 // covered is what presets cover, with defaults spelled out, so that it can be compared.
 type covered struct {
 	require, skip, floor, encrypt, deferDowngrade, hop, suffices bool
-	dane, sts                                                   PolicyMode
-	minTLS                                                      TLSVersion
+	dane, sts                                                    PolicyMode
+	minTLS                                                       TLSVersion
 }
 
 func coveredOf(t DomainTLS) covered {

@@ -41,6 +41,8 @@ func Run(t *testing.T, open Opener) {
 		{"Domains", domainTests},
 		{"Peers", peerTests},
 		{"Logins", loginTests},
+		{"Overrides", overrideTests},
+		{"Audit", auditTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
