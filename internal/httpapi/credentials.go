@@ -105,6 +105,9 @@ func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.reason(p); err != nil {
+		return err
+	}
 	given := p.Values["login"]
 	if len(given) == 0 {
 		given = p.Values["mailbox"]
@@ -162,6 +165,9 @@ func (a *API) updateCredential(w http.ResponseWriter, r *request) error {
 	}
 	p, err := a.params(r)
 	if err != nil {
+		return err
+	}
+	if err := r.reason(p); err != nil {
 		return err
 	}
 	secret := p.Get("password")

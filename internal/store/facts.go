@@ -64,7 +64,7 @@ func DeliveryFacts(d mail.DomainDelivery) Facts {
 		"requiretls-mode":           word(d.RequireTLSHop, "hop", "strict"),
 		"dane":                      string(cmp.Or(d.DANE, mail.Honor)),
 		"mta-sts":                   string(cmp.Or(d.STS, mail.Honor)),
-		"policy-until":              moment(d.PolicyUntil),
+		"policy-expires":            moment(d.PolicyUntil),
 		"dane-satisfies-mta-sts":    yesNo(d.DANESuffices),
 		"min-tls":                   string(cmp.Or(d.MinTLS, mail.TLS12)),
 	}

@@ -142,8 +142,10 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 			return store.ErrNotFound
 		}
 		id = d.ID
+		alone := store.ChangeOf(ctx)
+		alone.Details = nil // they are about the domain
 		for _, e := range db.belongings(&d) {
-			if err := db.note(ctx, q, e); err != nil {
+			if err := db.note(store.WithChange(ctx, &alone), q, e); err != nil {
 				return err
 			}
 		}
