@@ -46,6 +46,15 @@ func (r *request) reason(p params) error {
 	return nil
 }
 
+// reasonOnly is reason for calls that have no other parameters.
+func (a *API) reasonOnly(r *request) error {
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	return r.reason(p)
+}
+
 // errCount asks for the number of queued messages before a change is made.
 var errCount = errors.New("count queued messages first")
 

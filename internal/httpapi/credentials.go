@@ -193,6 +193,9 @@ func (a *API) deleteCredential(w http.ResponseWriter, r *request) error {
 	if c.Login == systemLogin(r.domain) {
 		return badRequest("Cannot delete system mailbox: %s", c.Login)
 	}
+	if err := a.reasonOnly(r); err != nil {
+		return err
+	}
 	if err := a.deps.Credentials.DeleteCredential(r.Context(), r.domain.ID, c.Login); err != nil {
 		return missing(err, errNoCredential)
 	}
@@ -204,6 +207,9 @@ func (a *API) deleteCredential(w http.ResponseWriter, r *request) error {
 
 // deleteAllCredentials deletes the domain's logins, save the system's.
 func (a *API) deleteAllCredentials(w http.ResponseWriter, r *request) error {
+	if err := a.reasonOnly(r); err != nil {
+		return err
+	}
 	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.domain.ID)
 	if err != nil {
 		return err

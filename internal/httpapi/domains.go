@@ -290,11 +290,7 @@ func applyTLS(d *store.Domain, p params) error {
 
 // deleteDomain gives up the domain's waiting mail, then forgets the domain.
 func (a *API) deleteDomain(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
-	if err != nil {
-		return err
-	}
-	if err := r.reason(p); err != nil {
+	if err := a.reasonOnly(r); err != nil {
 		return err
 	}
 	n, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.domain.ID})

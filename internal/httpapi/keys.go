@@ -123,11 +123,7 @@ func newSecret() string {
 }
 
 func (a *API) deleteKey(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
-	if err != nil {
-		return err
-	}
-	if err := r.reason(p); err != nil {
+	if err := a.reasonOnly(r); err != nil {
 		return err
 	}
 	if err := a.deps.Keys.DeleteKey(r.Context(), r.PathValue("id")); err != nil {

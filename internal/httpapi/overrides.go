@@ -134,11 +134,7 @@ func (a *API) overrideConflict(r *request, o mail.Override, now time.Time) error
 }
 
 func (a *API) deleteOverride(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
-	if err != nil {
-		return err
-	}
-	if err := r.reason(p); err != nil {
+	if err := a.reasonOnly(r); err != nil {
 		return err
 	}
 	none := notFound("no override matching id")
