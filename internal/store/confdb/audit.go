@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/store"
@@ -62,6 +63,36 @@ func decode(text string, into any) error {
 	return json.Unmarshal([]byte(text), into)
 }
 
+// auditWhere returns the condition of a query with its arguments. A page
+// begins where the last one ended, so that it is found by index.
+func auditWhere(q store.AuditQuery) (string, []any) {
+	var where []string
+	var args []any
+	add := func(condition string, value any) {
+		args = append(args, value)
+		where = append(where, condition+" $"+strconv.Itoa(len(args)))
+	}
+	if q.Before != 0 {
+		add("id <", q.Before)
+	}
+	if q.Domain != "" {
+		add("domain =", q.Domain)
+	}
+	if q.Kind != "" {
+		add("kind =", string(q.Kind))
+	}
+	if !q.Since.IsZero() {
+		add("at >=", q.Since.UnixMicro())
+	}
+	if !q.Until.IsZero() {
+		add("at <", q.Until.UnixMicro())
+	}
+	if len(where) == 0 {
+		return "", nil
+	}
+	return "WHERE " + strings.Join(where, " AND "), args
+}
+
 // AuditLog returns entries, newest first, from the table.
 func (db *DB) AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEntry, error) {
 	if q.Limit < 0 || q.Limit > maxAuditPage {
@@ -70,19 +101,9 @@ func (db *DB) AuditLog(ctx context.Context, q store.AuditQuery) ([]store.AuditEn
 	if q.Limit == 0 {
 		q.Limit = 100
 	}
-	since, until := int64(0), int64(math.MaxInt64)
-	if !q.Since.IsZero() {
-		since = q.Since.UnixMicro()
-	}
-	if !q.Until.IsZero() {
-		until = q.Until.UnixMicro()
-	}
-	if q.Before == 0 {
-		q.Before = math.MaxInt64
-	}
+	where, args := auditWhere(q)
 	rows, err := db.read.QueryContext(ctx, `SELECT id, at, actor, action, kind, object, domain, before, after, reason, details FROM audit
-		WHERE id < $1 AND at >= $2 AND at < $3 AND (domain = $4 OR $4 = '') AND (kind = $5 OR $5 = '')
-		ORDER BY id DESC LIMIT $6`, q.Before, since, until, q.Domain, string(q.Kind), q.Limit)
+		`+where+` ORDER BY id DESC LIMIT `+strconv.Itoa(q.Limit), args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}

@@ -222,6 +222,9 @@ func (db *DB) DeleteOverride(ctx context.Context, id int64) error {
 
 // ExpireOverrides notes which overrides ended, and forgets old ones.
 func (db *DB) ExpireOverrides(ctx context.Context, now time.Time) ([]mail.Override, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	ended, old := db.endedOverrides(now)
 	if len(ended)+len(old) == 0 {
 		return nil, nil // nearly always: no transaction for nothing

@@ -184,7 +184,7 @@ var overrideTests = []test{
 		if got := f.s.Override("one.example", "mx.one.example", now); got != nil {
 			f.Errorf("without any: %v", got)
 		}
-		domain, host := exception("one.example"), exception("mx.one.example")
+		domain, host := exception("one.example"), exception("mx.one.example") // in this order, so that the host's ends last
 		host.MXHost = true
 		f.must(f.s.CreateOverride(f.Context(), &domain, false))
 		f.must(f.s.CreateOverride(f.Context(), &host, false))
@@ -202,7 +202,7 @@ var overrideTests = []test{
 		} {
 			f.same(c.nextHop+" by "+c.mxHost, f.s.Override(c.nextHop, c.mxHost, now), c.want)
 		}
-		f.same("after the end", f.s.Override("one.example", "mx.one.example", domain.Expires), []mail.Override(nil))
+		f.same("after the end of both", f.s.Override("one.example", "mx.one.example", host.Expires), []mail.Override(nil))
 	}},
 	{"one active override of a target, or its replacement", func(f *fixture) {
 		first, second := exception("one.example"), exception("one.example")

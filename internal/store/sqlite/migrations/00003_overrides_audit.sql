@@ -35,7 +35,7 @@ CREATE TABLE audit (
     reason  TEXT    NOT NULL,
     details TEXT    NOT NULL  -- JSON; empty: none
 );
-CREATE INDEX audit_domain ON audit (domain, id) WHERE domain <> '';
+CREATE INDEX audit_domain ON audit (domain, id);
 
 -- +goose StatementBegin
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
