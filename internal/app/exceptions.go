@@ -25,6 +25,11 @@ const clientCertsDir = "client-certs"
 // private key. The name was checked and is no path.
 func clientCertificate(dataDir, name string) (tls.Certificate, error) {
 	shown := filepath.Join(clientCertsDir, name+".pem")
+	// The store refuses to start on a data folder with anything in it that others may
+	// read: better to hear of it now.
+	if info, err := os.Stat(filepath.Join(dataDir, clientCertsDir)); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return tls.Certificate{}, fmt.Errorf("the folder %s in the data folder has mode %04o, so others on this machine may read keys: set it to 0700", clientCertsDir, info.Mode().Perm())
+	}
 	pem, err := os.ReadFile(filepath.Join(dataDir, shown))
 	if errors.Is(err, fs.ErrNotExist) {
 		return tls.Certificate{}, fmt.Errorf("there is no file %s in the data folder; put certificate chain and private key there", shown)

@@ -97,6 +97,15 @@ func TestClientCertificate(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, clientCertsDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(filepath.Join(dir, clientCertsDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.checkClientCert("bank"); err == nil || !strings.Contains(err.Error(), "set it to 0700") {
+		t.Errorf("in a folder that all may read: %v", err)
+	}
+	if err := os.Chmod(filepath.Join(dir, clientCertsDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	pki := smtptest.NewPKI(t)
 	write := func(parts ...[]byte) {
 		t.Helper()

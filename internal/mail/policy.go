@@ -33,8 +33,9 @@ type DomainTLS struct {
 }
 
 // Lowered lists the settings, by their names, of which next asks less than t does
-// of mail without flags of its own at the given moment. It is about mail that is
-// queued, so neither the floor nor the end of patience is among them.
+// of queued mail at the given moment. The end of patience is not among them: it
+// never lets mail out. Where the domain requires TLS the floor is, for a message that was
+// accepted before the floor was set may have flags that it held up.
 func (t DomainTLS) Lowered(next DomainTLS, now time.Time) []string {
 	was, is := t.Delivery, next.Delivery
 	dane, sts := was.PolicyModes(now)
@@ -48,6 +49,7 @@ func (t DomainTLS) Lowered(next DomainTLS, now time.Time) []string {
 		{"require-tls", t.Flags.RequireTLS.Bool() && !required},
 		// Without require-tls, taking any certificate replaces plaintext: that is more, not less.
 		{"skip-verification", required && !t.Flags.SkipVerification.Bool() && next.Flags.SkipVerification.Bool()},
+		{"floor", t.Flags.RequireTLS.Bool() && was.Floor && !is.Floor},
 		{"on-unverified", was.EncryptUnverified && !is.EncryptUnverified},
 		{"downgrade-protection", was.DeferDowngrade && !is.DeferDowngrade},
 		{"requiretls-mode", !was.RequireTLSHop && is.RequireTLSHop},

@@ -53,7 +53,9 @@ func TestLoweredNamesWhatAsksLess(t *testing.T) {
 			set(DomainDelivery{RequireTLSHop: true, DANESuffices: true}),
 			[]string{"on-unverified", "downgrade-protection", "requiretls-mode", "dane-satisfies-mta-sts", "min-tls"}},
 		{"the lowest version spelled out", set(DomainDelivery{}), set(DomainDelivery{MinTLS: TLS12}), nil},
-		{"floor and patience do not concern what is queued", set(DomainDelivery{Floor: true}), set(DomainDelivery{GiveUpAfter: -1}), nil},
+		{"patience lets nothing out", set(DomainDelivery{}), set(DomainDelivery{GiveUpAfter: -1}), nil},
+		{"a floor under nothing", set(DomainDelivery{Floor: true}), set(DomainDelivery{}), nil},
+		{"a floor taken away", DomainTLS{TLSFlags{RequireTLS: True}, DomainDelivery{Floor: true}}, flags(True, Unset), []string{"floor"}},
 	} {
 		if got := c.from.Lowered(c.to, noon); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
