@@ -47,9 +47,19 @@ func clientCertificate(dataDir, name string) (tls.Certificate, error) {
 	return cert, nil
 }
 
+// clientCert returns a client certificate by its name, read anew: it is asked for once
+// per connection to a host that wants one, and a renewed file counts at once.
+func (a *app) clientCert(name string) (*tls.Certificate, error) {
+	cert, err := clientCertificate(a.cfg.Server.DataDir, name)
+	if err != nil {
+		return nil, err
+	}
+	return &cert, nil
+}
+
 // checkClientCert says whether a client certificate can be used.
 func (a *app) checkClientCert(name string) error {
-	_, err := clientCertificate(a.cfg.Server.DataDir, name)
+	_, err := a.clientCert(name)
 	return err
 }
 
