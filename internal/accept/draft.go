@@ -18,7 +18,7 @@ func (j *job) draft(ctx context.Context) ([]letter, error) {
 		return nil, err
 	}
 	j.from = from.Address.String()
-	if j.opts, err = parseOptions(j.s.Options, nil, j.now, j.room.cfg.Horizon); err != nil {
+	if err := j.readOptions(nil); err != nil {
 		return nil, err
 	}
 	if d.Text == "" && d.HTML == "" && d.AMP == "" {

@@ -86,7 +86,7 @@ func (j *job) raw(ctx context.Context) ([]letter, error) {
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return nil, err
 	}
-	if j.opts, err = parseOptions(j.s.Options, m.Control, j.now, j.room.cfg.Horizon); err != nil {
+	if err := j.readOptions(m.Control); err != nil {
 		return nil, err
 	}
 	if j.opts.recipientVars != "" {
@@ -106,6 +106,15 @@ func (j *job) raw(ctx context.Context) ([]letter, error) {
 		return nil, err
 	}
 	return j.rewrite(m, in)
+}
+
+// readOptions reads what the sender asks for, and what the domain does not let it ask.
+// fields are the control fields of a submitted message.
+func (j *job) readOptions(fields []compose.Field) (err error) {
+	if j.opts, err = parseOptions(j.s.Options, fields, j.now, j.room.cfg.Horizon); err != nil {
+		return err
+	}
+	return checkFloor(j.domain, j.opts.tls)
 }
 
 // ownerOfContent settles the sending domain where only the content can tell it.

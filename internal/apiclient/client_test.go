@@ -299,7 +299,7 @@ func TestFlagsThatAreNotGivenAreNotSent(t *testing.T) {
 	if _, err := c.Send(t.Context(), "a.example", Message{From: "a@a.example", To: []string{"b@b.example"}, Text: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.SetConnection(t.Context(), "a.example", TLSFlags{}); err != nil {
+	if _, err := c.SetConnection(t.Context(), "a.example", TLSFlags{}, ""); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(names)

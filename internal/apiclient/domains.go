@@ -104,9 +104,9 @@ func (c *Client) Connection(ctx context.Context, name string) (Answer[Connection
 	return do[Connection](ctx, c, call{method: http.MethodGet, path: []string{"v3", "domains", name, "connection"}})
 }
 
-// SetConnection changes the flags that are given.
-func (c *Client) SetConnection(ctx context.Context, name string, flags TLSFlags) (Answer[Connection], error) {
-	form := url.Values{}
+// SetConnection changes the flags that are given. The reason is for the audit log; it may be empty.
+func (c *Client) SetConnection(ctx context.Context, name string, flags TLSFlags, reason string) (Answer[Connection], error) {
+	form := given(map[string]string{"reason": reason})
 	flags.put(form, "require_tls", "skip_verification")
 	return do[Connection](ctx, c, call{method: http.MethodPut, path: []string{"v3", "domains", name, "connection"}, form: form})
 }

@@ -208,6 +208,7 @@ func (a *app) buildDoors() error {
 	}, httpapi.Deps{
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
+		Overrides: a.store, Audit: a.store, CheckClientCert: a.checkClientCert,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		HashPassword: credential.Hash,
 		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},

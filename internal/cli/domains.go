@@ -14,6 +14,7 @@ type domainCmds struct {
 	Show       domainShowCmd       `cmd:"" help:"Show a sending domain and its DNS records."`
 	Verify     domainVerifyCmd     `cmd:"" help:"Look at the DNS records of a sending domain now."`
 	Connection domainConnectionCmd `cmd:"" help:"Show or change the two TLS flags of a sending domain."`
+	Delivery   domainDeliveryCmd   `cmd:"" help:"Show or change the settings around the two flags, and how long a sending domain's mail is tried."`
 	Delete     domainDeleteCmd     `cmd:"" help:"Delete a sending domain and give up its waiting mail."`
 }
 
@@ -152,6 +153,7 @@ func (c domainVerifyCmd) Run(ctx context.Context, s *session) error {
 type domainConnectionCmd struct {
 	Domain string `arg:"" help:"Sending domain."`
 	tlsFlags
+	Reason string `placeholder:"TEXT" help:"Why; for the audit log."`
 }
 
 // Run changes the flags that are given, and shows both.
@@ -164,7 +166,7 @@ func (c domainConnectionCmd) Run(ctx context.Context, s *session) error {
 	if c.RequireTLS == nil && c.SkipVerification == nil {
 		a, err = client.Connection(ctx, c.Domain)
 	} else {
-		a, err = client.SetConnection(ctx, c.Domain, c.flags())
+		a, err = client.SetConnection(ctx, c.Domain, c.flags(), c.Reason)
 	}
 	if err != nil {
 		return err

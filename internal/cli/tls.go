@@ -11,7 +11,8 @@ import (
 )
 
 type tlsCmds struct {
-	Check tlsCheckCmd `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
+	Check    tlsCheckCmd  `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
+	Override overrideCmds `cmd:"" help:"Exceptions for recipient domains and MX hosts, with a reason and an end."`
 }
 
 type tlsCheckCmd struct {

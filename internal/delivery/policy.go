@@ -97,7 +97,8 @@ func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
 	if route.Secure && route.Expanded != r.domain {
 		r.names = append(r.names, route.Expanded)
 	}
-	r.stsMode = mode(r.settings.STS)
+	_, stsMode := r.settings.PolicyModes(time.Now())
+	r.stsMode = mode(stsMode)
 	if d.cfg.Overrides != nil {
 		for _, o := range slices.Backward(d.cfg.Overrides.Override(r.domain, "", time.Now())) {
 			if m := mode(o.STS); m != tlspolicy.ModeUnset {
@@ -120,6 +121,8 @@ func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
 // its addresses only where found says that they are needed: they come first, since
 // they decide whether TLSA records may be asked for (RFC 7672 section 2.2.2).
 func (d *Deliverer) know(ctx context.Context, r *recipient, host string, mxSecure bool) target {
+	now := time.Now()
+	daneMode, stsMode := r.settings.PolicyModes(now)
 	t := target{name: host}
 	t.facts = tlspolicy.Facts{
 		Flags: r.flags, Marking: r.marking, MXSecure: mxSecure,
@@ -128,11 +131,11 @@ func (d *Deliverer) know(ctx context.Context, r *recipient, host string, mxSecur
 		DeferDowngrade:    r.settings.DeferDowngrade,
 		DANESuffices:      r.settings.DANESuffices,
 		MinTLS:            version(r.settings.MinTLS),
-		DANEMode:          mode(r.settings.DANE),
-		STSMode:           mode(r.settings.STS),
+		DANEMode:          mode(daneMode),
+		STSMode:           mode(stsMode),
 	}
 	if d.cfg.Overrides != nil {
-		t.overrides = d.cfg.Overrides.Override(r.domain, host, time.Now())
+		t.overrides = d.cfg.Overrides.Override(r.domain, host, now)
 		t.facts.Override, t.clientCert = merge(t.overrides)
 	}
 	if t.req = tlspolicy.Require(t.facts); t.req.Refuse != "" {

@@ -95,8 +95,12 @@ type Deps struct {
 	Credentials store.Credentials
 	Messages    store.Messages
 	Events      store.Events
+	Overrides   store.Overrides
+	Audit       store.Audit
 	Queue       Queue
 	NextHops    NextHops
+	// CheckClientCert says whether there is a client certificate of that name that can be used.
+	CheckClientCert func(name string) error
 	// Explain tells about matching rows, as the queue knows it.
 	Explain func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
 	// HashPassword returns what is stored of a submission login's password.
@@ -167,6 +171,9 @@ type request struct {
 	client netip.Addr   // where from; invalid on a local socket
 	domain store.Domain // of routes with {domain}; else zero
 	base   string       // public address of the API, for links
+	// change is what the audit log is told about what the request changes. Nil where it
+	// cannot change anything that is audited.
+	change *store.Change
 }
 
 // params reads the parameters of a small request: those of the body, if the
@@ -190,6 +197,9 @@ func (a *API) serve(w http.ResponseWriter, r *request, rt route, trusted bool) e
 	}
 	if err := a.authorize(r, rt); err != nil {
 		return err
+	}
+	if rt.changes() {
+		r.note()
 	}
 	return rt.handle(a, w, r)
 }

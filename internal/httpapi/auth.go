@@ -15,9 +15,10 @@ import (
 
 // A principal is who calls. The zero value may do nothing.
 type principal struct {
-	keyID    string // empty on a trusted socket
-	role     store.KeyRole
-	domainID int64 // 0: every domain
+	keyID       string // empty on a trusted socket
+	description string // of the key
+	role        store.KeyRole
+	domainID    int64 // 0: every domain
 }
 
 // owns reports whether things of the domain exist for the caller.
@@ -41,7 +42,7 @@ func (a *API) authenticate(w http.ResponseWriter, r *request, trusted bool) erro
 	key, err := a.deps.Keys.KeyByHash(r.Context(), hash)
 	if err == nil && subtle.ConstantTimeCompare(key.Hash[:], hash[:]) == 1 {
 		a.guard.succeeded(hash)
-		r.who = principal{keyID: key.ID, role: key.Role, domainID: key.DomainID}
+		r.who = principal{keyID: key.ID, description: key.Description, role: key.Role, domainID: key.DomainID}
 		return nil
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -105,6 +105,9 @@ func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.reason(p); err != nil {
+		return err
+	}
 	given := p.Values["login"]
 	if len(given) == 0 {
 		given = p.Values["mailbox"]
@@ -164,6 +167,9 @@ func (a *API) updateCredential(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.reason(p); err != nil {
+		return err
+	}
 	secret := p.Get("password")
 	if err := checkPassword(secret); err != nil {
 		return err
@@ -187,6 +193,9 @@ func (a *API) deleteCredential(w http.ResponseWriter, r *request) error {
 	if c.Login == systemLogin(r.domain) {
 		return badRequest("Cannot delete system mailbox: %s", c.Login)
 	}
+	if err := a.reasonOnly(r); err != nil {
+		return err
+	}
 	if err := a.deps.Credentials.DeleteCredential(r.Context(), r.domain.ID, c.Login); err != nil {
 		return missing(err, errNoCredential)
 	}
@@ -198,6 +207,9 @@ func (a *API) deleteCredential(w http.ResponseWriter, r *request) error {
 
 // deleteAllCredentials deletes the domain's logins, save the system's.
 func (a *API) deleteAllCredentials(w http.ResponseWriter, r *request) error {
+	if err := a.reasonOnly(r); err != nil {
+		return err
+	}
 	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.domain.ID)
 	if err != nil {
 		return err

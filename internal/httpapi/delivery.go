@@ -20,25 +20,18 @@ const (
 // A deliveryJSON is a domain's delivery settings besides the two flags. Empty
 // retry and lifetime mean the server's defaults.
 type deliveryJSON struct {
-	Retry               []string `json:"retry"`
-	Lifetime            string   `json:"lifetime"`
-	OnUnverified        string   `json:"on-unverified"`        // plaintext, encrypt
-	DowngradeProtection string   `json:"downgrade-protection"` // off, defer
+	Retry    []string `json:"retry"`
+	Lifetime string   `json:"lifetime"`
+	policyJSON
 }
 
 func deliveryView(d store.Domain) deliveryJSON {
-	v := deliveryJSON{Retry: []string{}, OnUnverified: "plaintext", DowngradeProtection: "off"}
+	v := deliveryJSON{Retry: []string{}, policyJSON: policyView(d, time.Now())}
 	for _, w := range d.Delivery.Retry {
 		v.Retry = append(v.Retry, w.String())
 	}
 	if d.Delivery.Lifetime != 0 {
 		v.Lifetime = d.Delivery.Lifetime.String()
-	}
-	if d.Delivery.EncryptUnverified {
-		v.OnUnverified = "encrypt"
-	}
-	if d.Delivery.DeferDowngrade {
-		v.DowngradeProtection = "defer"
 	}
 	return v
 }
@@ -52,26 +45,25 @@ func (a *API) updateDelivery(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error { return applyDelivery(d, p) })
+	if err := r.reason(p); err != nil {
+		return err
+	}
+	now := time.Now()
+	d, err := a.changeDomain(r, func(d *store.Domain) error {
+		if err := applyPolicy(d, p, now); err != nil {
+			return err
+		}
+		return applyDelivery(d, p)
+	})
 	if err != nil {
-		return missing(err, notFound("Domain not found"))
+		return err
 	}
 	return reply(w, deliveryView(d))
 }
 
-// applyDelivery puts the parameters that are given into d. "default" takes a
-// schedule or a lifetime back.
+// applyDelivery puts the parameters about how long we try that are given into d.
+// "default" takes a schedule or a lifetime back.
 func applyDelivery(d *store.Domain, p params) error {
-	if s, err := p.oneOf("on-unverified", "plaintext", "encrypt"); err != nil {
-		return err
-	} else if s != "" {
-		d.Delivery.EncryptUnverified = s == "encrypt"
-	}
-	if s, err := p.oneOf("downgrade-protection", "off", "defer"); err != nil {
-		return err
-	} else if s != "" {
-		d.Delivery.DeferDowngrade = s == "defer"
-	}
 	if s := p.Get("lifetime"); s == "default" {
 		d.Delivery.Lifetime = 0
 	} else if s != "" {
@@ -122,8 +114,11 @@ func (a *API) updateState(w http.ResponseWriter, r *request) error {
 	if s == "" {
 		return badRequest("state parameter is missing")
 	}
+	if err := r.reason(p); err != nil {
+		return err
+	}
 	reason := shown(p.Get("reason"))
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error {
+	d, err := a.changeDomain(r, func(d *store.Domain) error {
 		d.State = store.DomainState(s)
 		d.Settings.DisabledWhy = ""
 		if d.State == store.DomainDisabled {
@@ -132,7 +127,7 @@ func (a *API) updateState(w http.ResponseWriter, r *request) error {
 		return nil
 	})
 	if err != nil {
-		return missing(err, notFound("Domain not found"))
+		return err
 	}
 	return a.replyDomain(w, d, "Domain has been updated")
 }

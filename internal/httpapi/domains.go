@@ -153,6 +153,9 @@ func (a *API) createDomain(w http.ResponseWriter, r *request) error {
 	if err := applyDomain(&d, p); err != nil {
 		return err
 	}
+	if err := r.reason(p); err != nil {
+		return err
+	}
 	secret := p.Get("smtp_password")
 	if err := checkPassword(secret); err != nil {
 		return err
@@ -220,10 +223,14 @@ func (a *API) updateDomain(w http.ResponseWriter, r *request) error {
 	if err := checkPassword(secret); err != nil {
 		return err
 	}
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error { return applyDomain(d, p) })
-	if err != nil {
-		return missing(err, notFound("Domain not found"))
+	if err := r.reason(p); err != nil {
+		return err
 	}
+	d, err := a.changeDomain(r, func(d *store.Domain) error { return applyDomain(d, p) })
+	if err != nil {
+		return err
+	}
+	r.change.Details = nil // they were about the domain
 	if secret != "" {
 		if err := a.putCredential(r.Context(), d, systemLogin(d), secret); err != nil {
 			return err
@@ -283,8 +290,15 @@ func applyTLS(d *store.Domain, p params) error {
 
 // deleteDomain gives up the domain's waiting mail, then forgets the domain.
 func (a *API) deleteDomain(w http.ResponseWriter, r *request) error {
-	if _, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.domain.ID}); err != nil {
+	if err := a.reasonOnly(r); err != nil {
 		return err
+	}
+	n, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.domain.ID})
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		r.change.Details = map[string]any{"cancelled-recipients": n}
 	}
 	if err := a.deps.Domains.DeleteDomain(r.Context(), r.domain.Name); err != nil {
 		return missing(err, notFound("Domain not found"))
@@ -316,9 +330,12 @@ func (a *API) updateConnection(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error { return applyTLS(d, p) })
+	if err := r.reason(p); err != nil {
+		return err
+	}
+	d, err := a.changeDomain(r, func(d *store.Domain) error { return applyTLS(d, p) })
 	if err != nil {
-		return missing(err, notFound("Domain not found"))
+		return err
 	}
 	c := connectionView(d)
 	return reply(w, struct {

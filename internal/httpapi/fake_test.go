@@ -31,6 +31,10 @@ type fakeStore struct {
 	contents    map[mail.ID][]byte
 	rows        []store.Row
 	events      []store.EventItem // by id
+	audit       []store.AuditEntry
+	overrides   []mail.Override
+
+	nextOverride int64
 
 	fail    error // what every call answers, if set
 	scanned int   // events looked at
@@ -47,7 +51,7 @@ func newFakeStore() *fakeStore {
 	}
 }
 
-func (s *fakeStore) CreateDomain(_ context.Context, d *store.Domain) error {
+func (s *fakeStore) CreateDomain(ctx context.Context, d *store.Domain) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
@@ -59,6 +63,8 @@ func (s *fakeStore) CreateDomain(_ context.Context, d *store.Domain) error {
 	s.nextDomain++
 	d.ID, d.CreatedAt = s.nextDomain, s.now().UTC()
 	s.domains[d.Name] = *d
+	e, _ := store.DomainEntry(nil, d)
+	s.note(ctx, e)
 	return nil
 }
 
@@ -92,31 +98,38 @@ func (s *fakeStore) ListDomains(context.Context) ([]store.Domain, error) {
 	return slices.SortedFunc(maps.Values(s.domains), func(a, b store.Domain) int { return cmp.Compare(b.ID, a.ID) }), s.fail
 }
 
-func (s *fakeStore) UpdateDomain(_ context.Context, name string, change func(*store.Domain) error) (store.Domain, error) {
+func (s *fakeStore) UpdateDomain(ctx context.Context, name string, change func(*store.Domain) error) (store.Domain, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, ok := s.domains[name]
 	if !ok {
 		return d, store.ErrNotFound
 	}
+	before := d
 	if err := change(&d); err != nil {
 		return store.Domain{}, err
 	}
 	s.domains[name] = d
+	if e, changed := store.DomainEntry(&before, &d); changed {
+		s.note(ctx, e)
+	}
 	return d, nil
 }
 
-func (s *fakeStore) DeleteDomain(_ context.Context, name string) error {
+func (s *fakeStore) DeleteDomain(ctx context.Context, name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.domains[name]; !ok {
+	d, ok := s.domains[name]
+	if !ok {
 		return store.ErrNotFound
 	}
+	e, _ := store.DomainEntry(&d, nil)
+	s.note(ctx, e)
 	delete(s.domains, name)
 	return nil
 }
 
-func (s *fakeStore) CreateKey(_ context.Context, k *store.Key) error {
+func (s *fakeStore) CreateKey(ctx context.Context, k *store.Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, other := range s.keys {
@@ -126,6 +139,7 @@ func (s *fakeStore) CreateKey(_ context.Context, k *store.Key) error {
 	}
 	k.ID, k.CreatedAt = s.ids.Next().String(), s.now().UTC()
 	s.keys = append(s.keys, *k)
+	s.note(ctx, store.KeyEntry(store.AuditCreate, k, s.domainName(k.DomainID)))
 	return nil
 }
 
@@ -149,22 +163,29 @@ func (s *fakeStore) ListKeys(context.Context) ([]store.Key, error) {
 	return slices.Clone(s.keys), nil
 }
 
-func (s *fakeStore) DeleteKey(_ context.Context, id string) error {
+func (s *fakeStore) DeleteKey(ctx context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.keys)
-	if s.keys = slices.DeleteFunc(s.keys, func(k store.Key) bool { return k.ID == id }); len(s.keys) == n {
+	i := slices.IndexFunc(s.keys, func(k store.Key) bool { return k.ID == id })
+	if i < 0 {
 		return store.ErrNotFound
 	}
+	s.note(ctx, store.KeyEntry(store.AuditDelete, &s.keys[i], s.domainName(s.keys[i].DomainID)))
+	s.keys = slices.Delete(s.keys, i, i+1)
 	return nil
 }
 
-func (s *fakeStore) PutCredential(_ context.Context, c store.Credential) (bool, error) {
+func (s *fakeStore) PutCredential(ctx context.Context, c store.Credential) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, known := s.credentials[c.Login]
 	c.CreatedAt = s.now().UTC()
 	s.credentials[c.Login] = c
+	action := store.AuditUpdate
+	if !known {
+		action = store.AuditCreate
+	}
+	s.note(ctx, store.CredentialEntry(action, c.Login, s.domainName(c.DomainID)))
 	return !known, nil
 }
 
@@ -190,13 +211,14 @@ func (s *fakeStore) ListCredentials(_ context.Context, domainID int64) ([]store.
 	return list, nil
 }
 
-func (s *fakeStore) DeleteCredential(_ context.Context, domainID int64, login string) error {
+func (s *fakeStore) DeleteCredential(ctx context.Context, domainID int64, login string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c, ok := s.credentials[login]; !ok || c.DomainID != domainID {
 		return store.ErrNotFound
 	}
 	delete(s.credentials, login)
+	s.note(ctx, store.CredentialEntry(store.AuditDelete, login, s.domainName(domainID)))
 	return nil
 }
 

@@ -68,6 +68,9 @@ func (a *API) createKey(w http.ResponseWriter, r *request) error {
 	if role == "" {
 		role = string(store.RoleAdmin)
 	}
+	if err := r.reason(p); err != nil {
+		return err
+	}
 	k := store.Key{Role: store.KeyRole(role), Description: p.Get("description")}
 	if len(k.Description) > 255 {
 		return badRequest("'description' parameter is longer than 255 octets")
@@ -120,6 +123,9 @@ func newSecret() string {
 }
 
 func (a *API) deleteKey(w http.ResponseWriter, r *request) error {
+	if err := a.reasonOnly(r); err != nil {
+		return err
+	}
 	if err := a.deps.Keys.DeleteKey(r.Context(), r.PathValue("id")); err != nil {
 		return missing(err, notFound("no key matching id"))
 	}

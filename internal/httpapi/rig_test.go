@@ -62,7 +62,7 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 	cfg := Config{PublicURL: "https://mail.example.net", Hostname: "mx.example.net", Version: "1.2.3", SpoolDir: t.TempDir()}
 	deps := Deps{
 		Acceptor: accept.New(accept.Config{Hostname: "mx.example.net", SpoolDir: cfg.SpoolDir}, s, s, nil, log),
-		Domains:  s, Keys: s, Credentials: s, Messages: s, Events: s, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
+		Domains:  s, Keys: s, Credentials: s, Messages: s, Events: s, Overrides: s, Audit: s, CheckClientCert: fakeCert, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
 		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Log: log,
 	}
 	for _, c := range change {

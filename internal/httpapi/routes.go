@@ -49,6 +49,11 @@ type route struct {
 	handle  func(*API, http.ResponseWriter, *request) error
 }
 
+// changes reports whether a call may change something that is audited. Sending is not.
+func (rt route) changes() bool {
+	return rt.method != http.MethodGet && (rt.access == operate || rt.access == manage)
+}
+
 func (rt route) hasDomain() bool { return strings.Contains(rt.pattern, "{domain}") }
 
 // routes is the table. It is the only source: the mux is built from it, and the
@@ -85,6 +90,10 @@ func routes() []route {
 		{"GET", "/v1/sealpost/queue/explain", operate, (*API).explainQueue},
 		{"POST", "/v1/sealpost/queue/{action}", operate, (*API).changeQueue},
 		{"GET", "/v1/sealpost/tls/{name}", operate, (*API).probe},
+		{"GET", "/v1/sealpost/overrides", operate, (*API).listOverrides},
+		{"POST", "/v1/sealpost/overrides", operate, (*API).createOverride},
+		{"DELETE", "/v1/sealpost/overrides/{id}", operate, (*API).deleteOverride},
+		{"GET", "/v1/sealpost/audit", operate, (*API).listAudit},
 		{"GET", "/v1/sealpost/domains/{domain}/delivery", manage, (*API).showDelivery},
 		{"PUT", "/v1/sealpost/domains/{domain}/delivery", manage, (*API).updateDelivery},
 		{"PUT", "/v1/sealpost/domains/{domain}/state", operate, (*API).updateState},

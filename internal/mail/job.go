@@ -69,8 +69,13 @@ type DomainDelivery struct {
 	// instead of following RFC 8689 to the letter.
 	RequireTLSHop bool `json:"requiretls-hop,omitempty"`
 	// DANE and STS say what the policies of recipients count for; empty is Honor.
+	// They are what was set, with PolicyUntil as its end: what counts at a given
+	// moment is told by PolicyModes.
 	DANE PolicyMode `json:"dane,omitempty"`
 	STS  PolicyMode `json:"mta-sts,omitempty"`
+	// PolicyUntil ends Audit and Ignore of DANE and STS: from then on both are Honor.
+	// Zero has ended already, so that what lowers security never lasts by omission.
+	PolicyUntil time.Time `json:"policy-until,omitzero"`
 	// DANESuffices: a matching TLSA record also satisfies an enforced MTA-STS policy
 	// (dane-satisfies-mta-sts).
 	DANESuffices bool `json:"dane-suffices,omitempty"`

@@ -63,7 +63,7 @@ func (o Override) Lowers() bool {
 	policy := func(m PolicyMode) bool { return m == Audit || m == Ignore }
 	return policy(o.DANE) || policy(o.STS) ||
 		o.Requirement != "" && o.Requirement != "RV" ||
-		o.MinTLS == TLS10 || o.MinTLS == TLS11 ||
+		o.MinTLS != "" && o.MinTLS != TLS13 || // a domain may ask for 1.3
 		o.OnUnverified == UnverifiedPlaintext
 }
 

@@ -55,6 +55,7 @@ func (q *Queue) Explain(ctx context.Context, query store.RowQuery) ([]Explanatio
 	if err != nil {
 		return nil, err
 	}
+	patience := q.patience(ctx, rows)
 	now, _ := q.clock.now()
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,8 +71,33 @@ func (q *Queue) Explain(ctx context.Context, query store.RowQuery) ([]Explanatio
 	for i, row := range rows {
 		inFlight, leased := flying[row.ID]
 		out[i] = q.explain(row, leased, inFlight, now)
+		out[i].Sentence += giveUpSentence(row, patience[row.DomainID])
 	}
 	return out, nil
+}
+
+// patience returns how long the sending domains of rows wait for the required TLS. A domain
+// that cannot be read has the default.
+func (q *Queue) patience(ctx context.Context, rows []store.Row) map[int64]time.Duration {
+	known := map[int64]time.Duration{}
+	for _, r := range rows {
+		if _, ok := known[r.DomainID]; !ok {
+			d, _ := q.roles.Domains.DomainByID(ctx, r.DomainID)
+			known[r.DomainID] = d.Delivery.GiveUpAfter
+		}
+	}
+	return known
+}
+
+// giveUpSentence says when a copy that lacks the required TLS is given up; empty if
+// that is not what it waits for. Only the last reply is kept of the last failure, and
+// its enhanced code tells those of policies (RFC 3463: x.7.10, x.7.5).
+func giveUpSentence(row store.Row, after time.Duration) string {
+	if after <= 0 || !strings.Contains(row.LastReply, " 4.7.10 ") && !strings.Contains(row.LastReply, " 4.7.5 ") {
+		return ""
+	}
+	return fmt.Sprintf(" If the required TLS is still not to be had at the first attempt after %s, it is given up (require-tls-give-up-after = %s).",
+		row.Message.Time().Add(after).Format(time.RFC3339), after)
 }
 
 func (q *Queue) explain(row store.Row, leased, inFlight bool, now time.Time) Explanation {

@@ -102,3 +102,30 @@ func (s Schedule) wait(j mail.Job, r mail.Recipient, noMX bool, now time.Time) t
 	}
 	return wait
 }
+
+// outOfPatience reports whether an attempt that ended for want of the required TLS
+// was the last one that the sending domain wants. Giving up at the first failure needs
+// no clock, so it does not mind one in doubt.
+func (s Schedule) outOfPatience(j mail.Job, ended time.Time) bool {
+	switch after := j.Settings.GiveUpAfter; {
+	case after == 0:
+		return false
+	case after < 0:
+		return true
+	default:
+		return !s.ClockDoubted && !ended.Before(j.Accepted.Add(after))
+	}
+}
+
+// untilGiveUp cuts a wait so that the attempt after which the sending domain gives
+// up is made right when its patience ends.
+func untilGiveUp(j mail.Job, wait time.Duration, now time.Time) time.Duration {
+	if j.Settings.GiveUpAfter <= 0 {
+		return wait
+	}
+	left := j.Accepted.Add(j.Settings.GiveUpAfter).Sub(now)
+	if left < 0 || left >= wait {
+		return wait
+	}
+	return min(wait, max(left+time.Second, lastChance))
+}

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/event"
@@ -32,6 +33,12 @@ const (
 //     are 602 "Too old" with an empty description, as clients know them; the last
 //     attempt's reply stands in last-code and last-message, and its TLS evidence in
 //     tls-detail, so the reason why TLS was not to be had is not lost.
+//   - Deferred with ScopePolicy becomes final too once the sending domain's patience
+//     with missing TLS is over (require-tls-give-up-after). It keeps the reason: the
+//     deciding reply turns from 4xx into 550 and from 4.7.x into 5.7.x (RFC 3463 section
+//     2: only the class changes), and the description names the setting. It is not a bounce, for
+//     nothing is wrong with the address. The attempt that finds patience at its end is made
+//     right then, and not up to one long step later.
 //   - Deferred with ScopeSelf says nothing about the recipient: no event, attempt not
 //     counted, due after [SelfWait] (REL-31, REL-34).
 //   - Abandoned changes nothing: no event, not counted, due now. [Queue] releases such rows
@@ -131,8 +138,17 @@ func settleOne(j mail.Job, rcpt mail.Recipient, attempt span, res mail.Recipient
 		st.LastCode, st.LastMessage = st.Code, st.Message
 		st.Code, st.EnhancedCode, st.Message, st.Description, st.Local = codeTooOld, "", "Too old", "", true
 
+	case res.Scope == mail.ScopePolicy && s.outOfPatience(j, attempt.ended):
+		out.Final = true
+		rec.Type = event.FailedPermanent
+		rec.Data.Reason = reasonGeneric
+		giveUp(st, j.Settings.GiveUpAfter)
+
 	default:
 		wait := s.wait(j, rcpt, res.NoMX, now)
+		if res.Scope == mail.ScopePolicy {
+			wait = untilGiveUp(j, wait, now)
+		}
 		if expiry := s.expires(j, rcpt); now.After(expiry) && !attempt.ended.After(expiry) {
 			wait = min(wait, lastChance) // too old, but no attempt has said so yet
 		}
@@ -144,6 +160,23 @@ func settleOne(j mail.Job, rcpt mail.Recipient, attempt span, res mail.Recipient
 	}
 	out.Event = rec
 	return out
+}
+
+// giveUp makes a policy's temporary failure the last one. See tls-policy's own
+// permanent refusals for the codes (RFC 8689 section 4.2.1 has 5.7.10).
+func giveUp(st *event.Status, after time.Duration) {
+	st.LastCode, st.LastMessage = st.Code, st.Message
+	st.Code, st.Local, st.BounceType = 550, true, "soft"
+	if class, detail, ok := strings.Cut(st.EnhancedCode, "."); ok && class == "4" {
+		st.EnhancedCode = "5." + detail
+	} else {
+		st.EnhancedCode = "5.7.0"
+	}
+	when := "at the first failure"
+	if after > 0 {
+		when = after.String() + " after acceptance"
+	}
+	st.Description = "given up " + when + " (require-tls-give-up-after)"
 }
 
 // status tells one attempt for one recipient as events carry it.

@@ -51,6 +51,8 @@ type Store interface {
 	Credentials
 	Peers
 	STSPolicies
+	Overrides
+	Audit
 	io.Closer
 }
 
@@ -216,6 +218,8 @@ type Messages interface {
 	// Content returns a message's octets. ErrNotFound after they were dropped. A
 	// content that is damaged on disk is an error, never wrong octets.
 	Content(ctx context.Context, domainID int64, id mail.ID) (Content, error)
+	// CountQueued returns how many messages of the domain have rows in the queue.
+	CountQueued(ctx context.Context, domainID int64) (int, error)
 	// Prune drops contents and events older than the retention says, but nothing that
 	// is still queued.
 	Prune(ctx context.Context, r Retention) error

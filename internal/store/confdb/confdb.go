@@ -1,8 +1,9 @@
-// Package confdb keeps an installation's configuration: sending domains, API keys
-// and submission logins. They are few, change rarely and are asked for with every
-// message, so the package holds all of them in memory and writes through to three
-// SQL tables. Two more remember which MX hosts gave TLS and what MTA-STS policies
-// recipient domains have.
+// Package confdb keeps an installation's configuration: sending domains, API keys,
+// submission logins and overrides. They are few, change rarely and are asked for with every
+// message, so the package holds all of them in memory and writes through to four
+// SQL tables. The audit log is a fifth: every change of the others is noted there, in the
+// transaction that makes it. Beside them are tables of what rooms remember about others:
+// which MX hosts gave TLS, what MTA-STS policies recipient domains have.
 //
 // Its statements are written once in the SQL that SQLite and PostgreSQL both
 // accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database
@@ -38,9 +39,11 @@ var (
 	_ store.Domains     = (*DB)(nil)
 	_ store.Keys        = (*DB)(nil)
 	_ store.Credentials = (*DB)(nil)
+	_ store.Overrides   = (*DB)(nil)
+	_ store.Audit       = (*DB)(nil)
 )
 
-// A DB answers for domains, keys and credentials. It assumes that nobody else
+// A DB answers for domains, keys, credentials and overrides. It assumes that nobody else
 // writes to the tables. It is safe for concurrent use.
 type DB struct {
 	read    Queryer
@@ -52,6 +55,8 @@ type DB struct {
 	names       map[string]int64
 	keys        map[[32]byte]store.Key
 	credentials map[string]store.Credential
+	overrides   map[int64]override
+	targets     map[target][]mail.Override // by what they count for, those that may be active
 }
 
 // Open reads all configuration through q. Changes go through write.
@@ -64,6 +69,7 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 		names:       map[string]int64{},
 		keys:        map[[32]byte]store.Key{},
 		credentials: map[string]store.Credential{},
+		overrides:   map[int64]override{},
 	}
 	if err := db.loadDomains(ctx, q); err != nil {
 		return nil, fmt.Errorf("read domains: %w", err)
@@ -73,6 +79,9 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 	}
 	if err := db.loadCredentials(ctx, q); err != nil {
 		return nil, fmt.Errorf("read credentials: %w", err)
+	}
+	if err := db.loadOverrides(ctx, q); err != nil {
+		return nil, fmt.Errorf("read overrides: %w", err)
 	}
 	return db, nil
 }

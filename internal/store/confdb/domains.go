@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -32,7 +33,11 @@ func (db *DB) CreateDomain(ctx context.Context, d *store.Domain) error {
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrExists
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		entry, _ := store.DomainEntry(nil, &n)
+		return db.note(ctx, q, entry)
 	}, func() {
 		db.domains[n.ID] = &n
 		db.names[n.Name] = n.ID
@@ -109,7 +114,14 @@ func (db *DB) UpdateDomain(ctx context.Context, name string, change func(*store.
 		_, err = q.ExecContext(ctx, `UPDATE domain SET name = $1, created_at = $2, state = $3, require_tls = $4, skip_verification = $5,
 			delivery = $6, dkim_selector = $7, dkim_private = $8, dkim_public = $9, settings = $10, checks = $11
 			WHERE id = $12`, append(values, n.ID)...)
-		return err
+		if err != nil {
+			return err
+		}
+		entry, changed := store.DomainEntry(&old, &n)
+		if !changed {
+			return nil
+		}
+		return db.note(ctx, q, entry)
 	}, func() {
 		kept := cloneDomain(&n)
 		db.domains[n.ID] = &kept
@@ -120,7 +132,8 @@ func (db *DB) UpdateDomain(ctx context.Context, name string, change func(*store.
 	return n, nil
 }
 
-// DeleteDomain removes the domain with its credentials and keys.
+// DeleteDomain removes the domain with its credentials and keys, each with an
+// entry in the audit log.
 func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 	var id int64
 	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
@@ -129,6 +142,13 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 			return store.ErrNotFound
 		}
 		id = d.ID
+		alone := store.ChangeOf(ctx)
+		alone.Details = nil // they are about the domain
+		for _, e := range db.belongings(&d) {
+			if err := db.note(store.WithChange(ctx, &alone), q, e); err != nil {
+				return err
+			}
+		}
 		for _, statement := range []string{
 			`DELETE FROM credential WHERE domain_id = $1`,
 			`DELETE FROM api_key WHERE domain_id = $1`,
@@ -138,7 +158,8 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 				return err
 			}
 		}
-		return nil
+		entry, _ := store.DomainEntry(&d, nil)
+		return db.note(ctx, q, entry)
 	}, func() {
 		delete(db.domains, id)
 		delete(db.names, name)
@@ -149,4 +170,26 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 		return fmt.Errorf("delete domain %q: %w", name, err)
 	}
 	return nil
+}
+
+// belongings returns the entries for the keys and logins that go with a domain, in
+// an order that does not depend on a map.
+func (db *DB) belongings(d *store.Domain) []store.AuditEntry {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	var list []store.AuditEntry
+	for _, k := range db.keys {
+		if k.DomainID == d.ID {
+			list = append(list, store.KeyEntry(store.AuditDelete, &k, d.Name))
+		}
+	}
+	for _, c := range db.credentials {
+		if c.DomainID == d.ID {
+			list = append(list, store.CredentialEntry(store.AuditDelete, c.Login, d.Name))
+		}
+	}
+	slices.SortFunc(list, func(a, b store.AuditEntry) int {
+		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Object, b.Object))
+	})
+	return list
 }

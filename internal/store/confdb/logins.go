@@ -21,19 +21,21 @@ func (db *DB) CreateKey(ctx context.Context, k *store.Key) error {
 	n := *k
 	n.ID, n.CreatedAt = hex.EncodeToString(random[:]), now()
 	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
-		if n.DomainID != 0 {
-			if _, err := db.DomainByID(ctx, n.DomainID); err != nil {
-				return err
-			}
+		domain, err := db.keyDomain(ctx, n.DomainID)
+		if err != nil {
+			return err
 		}
 		var id string
-		err := q.QueryRowContext(ctx, `INSERT INTO api_key (id, hash, role, domain_id, description, created_at)
+		err = q.QueryRowContext(ctx, `INSERT INTO api_key (id, hash, role, domain_id, description, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING RETURNING id`,
 			n.ID, n.Hash[:], string(n.Role), n.DomainID, n.Description, n.CreatedAt.UnixMicro()).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrExists
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return db.note(ctx, q, store.KeyEntry(store.AuditCreate, &n, domain))
 	}, func() {
 		db.keys[n.Hash] = n
 		*k = n
@@ -42,6 +44,15 @@ func (db *DB) CreateKey(ctx context.Context, k *store.Key) error {
 		return fmt.Errorf("create key: %w", err)
 	}
 	return nil
+}
+
+// keyDomain returns the name of the domain that a key is bound to; empty for none.
+func (db *DB) keyDomain(ctx context.Context, id int64) (string, error) {
+	if id == 0 {
+		return "", nil
+	}
+	d, err := db.DomainByID(ctx, id)
+	return d.Name, err
 }
 
 // KeyByHash finds a key, from memory.
@@ -86,8 +97,19 @@ func (db *DB) DeleteKey(ctx context.Context, id string) error {
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrNotFound
 		}
+		if err != nil {
+			return err
+		}
 		copy(hash[:], kept)
-		return err
+		k, err := db.KeyByHash(ctx, hash)
+		if err != nil {
+			return err
+		}
+		domain, err := db.keyDomain(ctx, k.DomainID)
+		if err != nil {
+			return err
+		}
+		return db.note(ctx, q, store.KeyEntry(store.AuditDelete, &k, domain))
 	}, func() { delete(db.keys, hash) })
 	if err != nil {
 		return fmt.Errorf("delete key %q: %w", id, err)
@@ -103,7 +125,8 @@ func (db *DB) PutCredential(ctx context.Context, c store.Credential) (created bo
 		return false, fmt.Errorf("put credential %q: a login is a lower-case address", c.Login)
 	}
 	err = db.change(ctx, func(ctx context.Context, q Queryer) error {
-		if _, err := db.DomainByID(ctx, c.DomainID); err != nil {
+		d, err := db.DomainByID(ctx, c.DomainID)
+		if err != nil {
 			return err
 		}
 		old, err := db.Credential(ctx, c.Login)
@@ -115,7 +138,14 @@ func (db *DB) PutCredential(ctx context.Context, c store.Credential) (created bo
 		_, err = q.ExecContext(ctx, `INSERT INTO credential (login, domain_id, password_hash, created_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash, created_at = excluded.created_at`,
 			c.Login, c.DomainID, c.PasswordHash, c.CreatedAt.UnixMicro())
-		return err
+		if err != nil {
+			return err
+		}
+		action := store.AuditUpdate
+		if created {
+			action = store.AuditCreate
+		}
+		return db.note(ctx, q, store.CredentialEntry(action, c.Login, d.Name))
 	}, func() { db.credentials[c.Login] = c })
 	if err != nil {
 		return false, fmt.Errorf("put credential %q: %w", c.Login, err)
@@ -162,7 +192,14 @@ func (db *DB) DeleteCredential(ctx context.Context, domainID int64, login string
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrNotFound
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		d, err := db.DomainByID(ctx, domainID)
+		if err != nil {
+			return err
+		}
+		return db.note(ctx, q, store.CredentialEntry(store.AuditDelete, login, d.Name))
 	}, func() { delete(db.credentials, login) })
 	if err != nil {
 		return fmt.Errorf("delete credential %q: %w", login, err)

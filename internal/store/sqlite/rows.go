@@ -42,6 +42,25 @@ func (s *Store) Rows(ctx context.Context, q store.RowQuery) ([]store.Row, error)
 	return list, nil
 }
 
+// CountQueued counts the messages of a domain that have rows in the queue.
+func (s *Store) CountQueued(ctx context.Context, domainID int64) (int, error) {
+	if err := s.enter(); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	total := 0
+	err := s.eachQueue(ctx, func(d *day) error {
+		n := 0 // all rows of a message are in one file
+		err := d.read.QueryRowContext(ctx, `SELECT count(DISTINCT msg) FROM queue WHERE domain = $1`, domainID).Scan(&n)
+		total += n
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count queued messages: %w", err)
+	}
+	return total, nil
+}
+
 // eachMatching calls f for the days that may have rows that q matches.
 func (s *Store) eachMatching(ctx context.Context, q store.RowQuery, f func(d *day) error) error {
 	return s.eachQueue(ctx, func(d *day) error {

@@ -40,7 +40,12 @@ var lawTests = []test{
 		_, eventsErr := f.s.Events(ctx, store.EventQuery{DomainID: domainA, Limit: 1})
 		_, updated := f.s.UpdateDomain(ctx, "one.example", func(d *store.Domain) error { d.State = store.DomainDisabled; return nil })
 		_, put := f.s.PutCredential(ctx, store.Credential{Login: "a@one.example", DomainID: d.ID})
+		exempt := exception("x.example")
+		_, counted := f.s.CountQueued(ctx, domainA)
+		_, expired := f.s.ExpireOverrides(ctx, t0)
+		_, audit := f.s.AuditLog(ctx, store.AuditQuery{})
 		for name, err := range map[string]error{
+			"override": f.s.CreateOverride(ctx, &exempt, false), "delete override": f.s.DeleteOverride(ctx, 1), "expire": expired, "count": counted, "audit": audit,
 			"accept": f.s.Accept(ctx, m), "accept big": f.s.Accept(ctx, big), "settle": settled, "lease": leaseErr, "reschedule": rescheduled, "hold": held,
 			"cancel": cancel, "events": eventsErr, "update": updated, "put": put, "create": f.s.CreateDomain(ctx, &store.Domain{Name: "x.example", State: store.DomainActive}),
 			"key": f.s.CreateKey(ctx, &store.Key{Hash: [32]byte{1}, Role: store.RoleAdmin}), "delete": f.s.DeleteDomain(ctx, "one.example"),

@@ -34,6 +34,27 @@ var rowTests = []test{
 			f.same(name, rowIDs(f.rows(c.q)), c.want)
 		}
 	}},
+	{"messages that wait are counted once, whoever has their rows", func(f *fixture) {
+		count := func(domain int64) int {
+			f.Helper()
+			n, err := f.s.CountQueued(f.Context(), domain)
+			f.must(err)
+			return n
+		}
+		f.same("none", count(domainA), 0)
+		done := f.acceptLeased(domainA, "a@one.example", "b@two.example")
+		f.accept(domainA, "c@one.example", "d@two.example", "e@three.example")
+		f.accept(domainB, "f@one.example")
+		f.same("one leased, one free", count(domainA), 2)
+		f.settle(delivered(done.Rows[0]))
+		f.same("half of one", count(domainA), 2)
+		f.settle(delivered(done.Rows[1]))
+		for range 2 {
+			f.same("one settled", count(domainA), 1)
+			f.same("the other domain's", count(domainB), 1)
+			f.reopen(f)
+		}
+	}},
 	{"limits", func(f *fixture) {
 		m := f.message(domainA)
 		for i := range 150 {

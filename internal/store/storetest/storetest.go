@@ -42,6 +42,8 @@ func Run(t *testing.T, open Opener) {
 		{"Peers", peerTests},
 		{"STSPolicies", stsPolicyTests},
 		{"Logins", loginTests},
+		{"Overrides", overrideTests},
+		{"Audit", auditTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
