@@ -35,7 +35,7 @@ func table() map[string]room {
 		// Facts about the recipient.
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
-		"mtasts": {imports: "dnssec store tlspolicy tlsresult", tests: "store/sqlite"},
+		"mtasts": {imports: "dnssec store tlspolicy tlsresult", tests: "netguard store/sqlite"},
 
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},
@@ -55,7 +55,7 @@ func table() map[string]room {
 		"config":    {},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
+		"app": {imports: "accept config credential delivery dnssec httpapi lab mtasts mx netguard peers pkix queue signing " +
 			"smtpclient store store/sqlite submission throttle"},
 		"cli": {imports: "apiclient app config event lab mail store"},
 
