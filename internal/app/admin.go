@@ -38,6 +38,7 @@ func (a *app) adminHandler() http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		queueCollector{a.queue},
+		stsCollector{a.sts},
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sealpost_mx_hosts_with_tls", Help: "MX hosts that completed a TLS handshake with us in the last 90 days.",
 		}, func() float64 { return float64(a.peers.Stats().Hosts) }),

@@ -25,6 +25,7 @@ import (
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/lab"
+	"github.com/sealpost/sealpost/internal/mtasts"
 	"github.com/sealpost/sealpost/internal/mx"
 	"github.com/sealpost/sealpost/internal/netguard"
 	"github.com/sealpost/sealpost/internal/peers"
@@ -46,6 +47,9 @@ type Options struct {
 	// HandshakeTimeout is the limit for a TLS handshake with an MX host; 0 is the
 	// real one, 30 s. It is for tests and the lab, where receivers stall on purpose.
 	HandshakeTimeout time.Duration
+	// PolicyPort is the HTTPS port of MTA-STS policy hosts; 0 is the real one, 443. It is
+	// for tests.
+	PolicyPort uint16
 
 	lab *lab.Lab
 }
@@ -81,6 +85,7 @@ type app struct {
 	store      *sqlite.Store
 	resolver   dnssec.Resolver
 	peers      *peers.Memory
+	sts        *mtasts.Cache
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
 	accept     *accept.Room
@@ -122,6 +127,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	if a.peers, err = peers.Load(ctx, a.store, a.log); err != nil {
 		return nil, err
 	}
+	if err := a.buildSTS(ctx, roots); err != nil {
+		return nil, err
+	}
 	a.buildDelivery(roots)
 	if err := a.buildDoors(); err != nil {
 		return nil, err
@@ -155,6 +163,23 @@ func newResolver(cfg config.Config, l *lab.Lab) (dnssec.Resolver, error) {
 		return l.Resolver(stub)
 	}
 	return stub, nil
+}
+
+// buildSTS makes the memory of recipients' MTA-STS policies. Policy hosts are reached
+// under the same guard as MX hosts, but not from the addresses that mail leaves from.
+func (a *app) buildSTS(ctx context.Context, roots *x509.CertPool) error {
+	var dial lab.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{ControlContext: a.guard.policy.ControlContext}
+		return d.DialContext(ctx, network, address)
+	}
+	if l := a.opts.lab; l != nil {
+		dial, roots = l.Dial(dial), l.Roots(roots)
+	}
+	var err error
+	a.sts, err = mtasts.Open(ctx, mtasts.Config{
+		Resolver: a.resolver, Dial: mtasts.Dialer(dial), Roots: roots, Store: a.store, Log: a.log, Port: a.opts.PolicyPort,
+	})
+	return err
 }
 
 func (a *app) buildDelivery(roots *x509.CertPool) {
@@ -245,7 +270,7 @@ func Offline(ctx context.Context, cfg config.Config) (http.Handler, io.Closer, e
 		return nil, nil, err
 	}
 	return a.api.TrustedHandler(), closeFunc(func() error {
-		return errors.Join(a.queue.Shutdown(context.Background()), a.store.Close())
+		return errors.Join(a.queue.Shutdown(context.Background()), a.sts.Close(), a.store.Close())
 	}), nil
 }
 

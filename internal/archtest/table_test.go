@@ -56,8 +56,8 @@ func table() map[string]room {
 		"config":    {},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
-			"smtpclient store store/sqlite submission throttle", tests: "mail"},
+		"app": {imports: "accept config credential delivery dnssec httpapi lab mtasts mx netguard " +
+			"peers pkix queue signing smtpclient store store/sqlite submission throttle", tests: "mail"},
 		"cli": {imports: "apiclient app config event lab mail store"},
 
 		// Test support: no program contains it, except the lab's receivers.

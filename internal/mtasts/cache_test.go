@@ -232,6 +232,7 @@ func TestStoreFails(t *testing.T) {
 			t.Errorf("log:\n%s", text)
 		}
 		time.Sleep(sweepEvery)
+		synctest.Wait()
 		stored := func() int {
 			list, err := w.store.LoadSTSPolicies(t.Context(), time.Now())
 			if err != nil {

@@ -3,6 +3,7 @@ package mtasts
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/dnssec"
@@ -157,8 +158,28 @@ func (m memory) fetched(p Policy, d discovery, now time.Time) memory {
 
 // failed is what is known after a fetch that failed: whatever was known before.
 func (m memory) failed(err error) memory {
-	m.fault, m.err = faultOf(err), err
+	m.fault, m.err = faultOf(err), inWords(err)
 	return m
+}
+
+// inWords returns an error that holds nothing but a text of bounded size. The one of a
+// certificate that does not verify holds the certificates, and spells out whatever names
+// are in them.
+func inWords(err error) error {
+	if errors.Is(err, errBusy) {
+		return err // it is not remembered, and all ours
+	}
+	const most = 500
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, err.Error())
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return errors.New(text)
 }
 
 // Times of the refresh ahead of expiry.

@@ -1,8 +1,10 @@
 package mtasts
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,5 +142,23 @@ func TestSpread(t *testing.T) {
 		if n < 800 || n > 1200 {
 			t.Errorf("bucket %d has %d of 10,000", i, n)
 		}
+	}
+}
+
+// What a stranger's certificate says ends up in no log line as it is.
+func TestErrorsAreWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain \"quoted\"":        "plain \"quoted\"",
+		"a\nlevel=ERROR\x1b[31mü": "a?level=ERROR?[31m?",
+		strings.Repeat("x", 9999): strings.Repeat("x", 500) + "...",
+	} {
+		if got := inWords(errors.New(in)).Error(); got != want {
+			t.Errorf("%.50q becomes %.50q, want %.50q", in, got, want)
+		}
+	}
+	m := memory{}.failed(fmt.Errorf("x: %w", &tls.CertificateVerificationError{Err: errors.New("y")}))
+	var cert *tls.CertificateVerificationError
+	if m.fault != tlsresult.STSWebPKIInvalid || errors.As(m.err, &cert) {
+		t.Errorf("fault %q, error %v", m.fault, m.err)
 	}
 }

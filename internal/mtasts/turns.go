@@ -30,7 +30,7 @@ func newTurns() *turns {
 // It returns errBusy when ctx ends first.
 func (t *turns) take(ctx context.Context, a netip.Addr) (done func(), err error) {
 	n := networkOf(a)
-	for {
+	for ctx.Err() == nil {
 		freed, ok := t.try(n)
 		if ok {
 			return func() { t.give(n) }, nil
@@ -38,9 +38,9 @@ func (t *turns) take(ctx context.Context, a netip.Addr) (done func(), err error)
 		select {
 		case <-freed:
 		case <-ctx.Done():
-			return nil, errBusy
 		}
 	}
+	return nil, errBusy
 }
 
 // try takes a turn if there is one; else freed says when to try again.
