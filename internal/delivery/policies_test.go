@@ -13,7 +13,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/sealpost/sealpost/internal/dane"
 	"github.com/sealpost/sealpost/internal/dnssec"
