@@ -27,8 +27,8 @@ func table() map[string]room {
 		"netguard":     {},
 
 		// Storage: the contract, and those who keep it.
-		"store":        {imports: "event mail"},
-		"store/confdb": {imports: "event mail store"},
+		"store":        {imports: "event mail tlsresult"},
+		"store/confdb": {imports: "event mail store tlsresult"},
 		"store/sqlite": {imports: "event mail store store/confdb"},
 		"peers":        {imports: "store"},
 
@@ -50,6 +50,10 @@ func table() map[string]room {
 		"httpapi":    {imports: "accept compose credential event event/filter mail signing store", tests: "store/sqlite"},
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
+		// TLS reports: the document, and who counts, waits and sends.
+		"tlsrpt/report": {imports: "mail tlsresult"},
+		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
+
 		// The whole: only app knows who implements what.
 		"config":    {},
 		"apiclient": {imports: "event mail"},
@@ -61,7 +65,7 @@ func table() map[string]room {
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":         {imports: "dnssec"},
 		"smtptest":        {},
-		"store/storetest": {imports: "event mail store"},
+		"store/storetest": {imports: "event mail store tlsresult"},
 		"realmta":         {},
 		"archtest":        {},
 		"interop":         {tests: "app config"},

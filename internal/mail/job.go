@@ -14,6 +14,9 @@ type Envelope struct {
 	NeedUTF8    bool     // header or reverse-path needs SMTPUTF8 (RFC 6531); recipients say so themselves
 	RequireTLS  bool     // submitted with the REQUIRETLS extension (RFC 8689)
 	TLSOptional bool     // carries "TLS-Required: No" (RFC 8689 section 5)
+	// Report: the message carries a TLS report. Its sessions are not counted for
+	// another one, or two systems report to each other for ever (RFC 8460 section 3).
+	Report bool `json:",omitempty"`
 }
 
 // A Job is one message on its way to one next hop: what the queue hands to an
