@@ -35,6 +35,7 @@ import (
 	"github.com/sealpost/sealpost/internal/store/sqlite"
 	"github.com/sealpost/sealpost/internal/submission"
 	"github.com/sealpost/sealpost/internal/throttle"
+	"github.com/sealpost/sealpost/internal/tlsrpt"
 )
 
 // Options are what a command adds to the configuration.
@@ -81,6 +82,7 @@ type app struct {
 	store      *sqlite.Store
 	resolver   dnssec.Resolver
 	peers      *peers.Memory
+	reports    *tlsrpt.Room
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
 	accept     *accept.Room
@@ -120,6 +122,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, &StartError{err}
 	}
 	if a.peers, err = peers.Load(ctx, a.store, a.log); err != nil {
+		return nil, err
+	}
+	if err := a.buildReports(ctx, roots); err != nil {
 		return nil, err
 	}
 	a.buildDelivery(roots)
@@ -210,7 +215,7 @@ func (a *app) buildDoors() error {
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		HashPassword: credential.Hash,
-		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports,
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {

@@ -55,12 +55,12 @@ func table() map[string]room {
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 
 		// The whole: only app knows who implements what.
-		"config":    {},
+		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
-			"smtpclient store store/sqlite submission throttle"},
-		"cli": {imports: "apiclient app config event lab mail store"},
+		"app": {imports: "accept config credential delivery dnssec httpapi lab mail mx netguard peers pkix queue signing " +
+			"smtpclient store store/sqlite submission throttle tlsrpt"},
+		"cli": {imports: "apiclient app config event lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":         {imports: "dnssec"},

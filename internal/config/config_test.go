@@ -81,6 +81,10 @@ retry = ["100ms", "1h30m"]
 lifetime = "120h"
 max_connections = 10
 max_connections_per_next_hop = 10
+[tlsrpt]
+from = "tls-reports@example.com"
+organization = "Exämple Ltd"
+contact = "postmaster@example.com"
 [database]
 url = ""
 [retention]
@@ -108,6 +112,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
+		TLSRPT:    config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
 		Retention: config.Retention{Events: 24 * time.Hour},
 		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}

@@ -85,6 +85,8 @@ func routes() []route {
 		{"GET", "/v1/sealpost/queue/explain", operate, (*API).explainQueue},
 		{"POST", "/v1/sealpost/queue/{action}", operate, (*API).changeQueue},
 		{"GET", "/v1/sealpost/tls/{name}", operate, (*API).probe},
+		{"GET", "/v1/sealpost/tls-reports", operate, (*API).listTLSReports},
+		{"GET", "/v1/sealpost/tls-reports/{name}", operate, (*API).previewTLSReport},
 		{"GET", "/v1/sealpost/domains/{domain}/delivery", manage, (*API).showDelivery},
 		{"PUT", "/v1/sealpost/domains/{domain}/delivery", manage, (*API).updateDelivery},
 		{"PUT", "/v1/sealpost/domains/{domain}/state", operate, (*API).updateState},
