@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -33,6 +34,9 @@ func (a *app) buildReports(ctx context.Context, roots *x509.CertPool) error {
 	return err
 }
 
+// addressTime is how long one address of several may take to connect.
+const addressTime = 10 * time.Second
+
 // dialByName connects to a host that a stranger has named. It is found with the resolver
 // of the configuration, and each of its addresses must pass the guard.
 func (a *app) dialByName(ctx context.Context, network, address string) (net.Conn, error) {
@@ -51,7 +55,9 @@ func (a *app) dialByName(ctx context.Context, network, address string) (net.Conn
 			failed = append(failed, err)
 		}
 		for _, r := range answer.Records {
-			conn, err := dial(ctx, network, net.JoinHostPort(r.Addr.String(), port))
+			patience, cancel := context.WithTimeout(ctx, addressTime)
+			conn, err := dial(patience, network, net.JoinHostPort(r.Addr.String(), port))
+			cancel()
 			if err == nil {
 				return conn, nil
 			}

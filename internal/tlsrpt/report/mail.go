@@ -33,7 +33,7 @@ func (m Mail) Bytes() []byte {
 	boundary := "=_tlsrpt_" + boundaryOf(m.MessageID)
 	from := m.From.String()
 	if name := m.Report.Organization; name != "" && name != m.From.Domain {
-		from = mime.QEncoding.Encode("utf-8", quotedName(name)) + " <" + from + ">"
+		from = mime.BEncoding.Encode("utf-8", quotedName(name)) + " <" + from + ">"
 	}
 	line("From: %s", from)
 	line("To: %s", m.To)
