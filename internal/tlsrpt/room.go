@@ -69,7 +69,7 @@ type Room struct {
 	door   Acceptor // from Run
 
 	writing sync.Mutex // one flush at a time
-	pruned  int64      // the day of the last pruning
+	settled int64      // the last day whose reports are planned
 
 	sent, givenUp, refused, unasked atomic.Int64
 }
@@ -191,20 +191,24 @@ func (r *Room) keep(ctx context.Context) {
 		return
 	}
 	r.count.forget()
-	if err := r.planReports(ctx, dayName(closed+1), now); err != nil && ctx.Err() == nil {
-		r.deps.Log.Warn("TLS reports were not planned; trying again", "error", err)
+	if closed == r.settled {
 		return
 	}
-	if closed == r.pruned {
-		return
-	}
-	if err := r.deps.Store.PruneTLSReports(ctx, dayName(closed-keepDays)); err != nil {
+	if err := r.endDays(ctx, closed, now); err != nil {
 		if ctx.Err() == nil {
-			r.deps.Log.Warn("old TLS reports were not dropped; trying again", "error", err)
+			r.deps.Log.Warn("the TLS reports of a day that is over were not planned; trying again", "error", err)
 		}
 		return
 	}
-	r.pruned = closed
+	r.settled = closed
+}
+
+// endDays plans the reports of all days up to a closed one, and forgets old ones.
+func (r *Room) endDays(ctx context.Context, closed int64, now time.Time) error {
+	if err := r.planReports(ctx, dayName(closed+1), now); err != nil {
+		return err
+	}
+	return r.deps.Store.PruneTLSReports(ctx, dayName(closed-keepDays))
 }
 
 // flush writes all that was counted so far.
