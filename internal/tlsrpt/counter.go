@@ -35,10 +35,11 @@ const (
 
 // What an entry costs in memory besides its texts, in octets, measured and rounded up.
 const (
-	costDomain = 200
-	costPolicy = 300
-	costDetail = 250
-	costString = 16
+	costDomain  = 200
+	costPolicy  = 300
+	costDetails = 700 // the first kind of failure under a policy, which makes the map
+	costDetail  = 220 // every one
+	costString  = 16
 )
 
 // A counter counts sessions of the days that are not closed. It is safe for concurrent use.
@@ -179,6 +180,9 @@ func (c *counter) detail(p *policyCounts, key store.TLSFailureKey) *int64 {
 	}
 	domain := p.day.domains[p.policy.Domain]
 	cost := costDetail + len(key.Reason) + len(key.MXHost) + len(key.ReceivingIP) + len(key.SendingIP)
+	if p.details == nil {
+		cost += costDetails
+	}
 	if domain.details >= c.limits.Details || p.day.octets+cost > c.limits.Octets {
 		return nil
 	}
