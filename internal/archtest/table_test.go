@@ -69,7 +69,7 @@ func table() map[string]room {
 		"realmta":         {},
 		"archtest":        {},
 		"interop":         {tests: "app config"},
-		"e2e":             {tests: "accept app compose config event lab mail signing store"},
+		"e2e":             {tests: "accept app compose config event lab mail signing store store/sqlite tlsresult tlsrpt/report"},
 		"bench":           {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},

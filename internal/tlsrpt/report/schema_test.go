@@ -175,6 +175,18 @@ func TestTheExampleOfTheRFC(t *testing.T) {
 	}
 }
 
+// What package tlsrpt sends about a scripted day has the RFC's form.
+func TestOurReportFollowsTheGrammar(t *testing.T) {
+	data, err := os.ReadFile("../testdata/day.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSchema(t, data)
+	if _, notes, err := report.Decode(data); err != nil || len(notes) != 0 {
+		t.Errorf("%v %v", notes, err)
+	}
+}
+
 func sameJSON(t *testing.T, a, b []byte) bool {
 	t.Helper()
 	var x, y any
