@@ -117,11 +117,13 @@ func (s *session) showReport(r readReport) error {
 			return err
 		}
 	}
+	var meanings strings.Builder
 	for _, t := range types {
 		e := tlsreport.Explain(t)
-		if err := s.say("\n%s: %s.\n    What to do: %s.", shown(string(t)), e.Meaning, e.Remedy); err != nil {
-			return err
-		}
+		fmt.Fprintf(&meanings, "\n%s: %s.\n  What to do: %s.\n", shown(string(t)), e.Meaning, e.Remedy)
+	}
+	if _, err := io.WriteString(s.env.Stdout, meanings.String()); err != nil {
+		return err
 	}
 	for _, n := range r.Notes {
 		s.note("%s: not as RFC 8460 has it: %s", r.File, n)
