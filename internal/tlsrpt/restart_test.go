@@ -51,7 +51,7 @@ func TestCountsSurviveAStopAndMostOfACrash(t *testing.T) {
 // A restart between two destinations, with the day's report half sent, neither repeats nor
 // forgets; one during an attempt repeats that attempt with the same id.
 func TestRestartWhileReporting(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/1,https://receiver.test/2")
 		due := rg.reported()
 		reached := make(chan struct{})

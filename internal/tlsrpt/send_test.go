@@ -37,7 +37,7 @@ func (rg *rig) waits() []int {
 }
 
 func TestServerErrorsAreRetried(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/")
 		rg.reported()
 		stall := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -66,7 +66,7 @@ func TestServerErrorsAreRetried(t *testing.T) {
 }
 
 func TestGivenUpAfterADay(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/")
 		due := rg.reported()
 		rg.web.answers(slices.Repeat([]http.HandlerFunc{status(503)}, 100)...)
@@ -110,7 +110,7 @@ func TestFinalAnswers(t *testing.T) {
 		{"a huge header", huge, store.TLSReportWaiting, "exceeded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+			at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 				rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/")
 				due := rg.reported()
 				rg.web.answers(test.answer)
@@ -128,7 +128,7 @@ func TestFinalAnswers(t *testing.T) {
 
 // RFC 8460 section 7: a certificate that does not verify does not stop a report, and is told.
 func TestBadCertificateDoesNotStopAReport(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://other-name.test/,https://receiver.test/")
 		rg.reported()
 		rg.until("2026-11-24T05:00:00Z")
@@ -141,7 +141,7 @@ func TestBadCertificateDoesNotStopAReport(t *testing.T) {
 
 // Every destination gets the report; one that took it does not get it again.
 func TestDestinationsAreTriedApart(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/1,https://receiver.test/2,mailto:tls@receiver.test")
 		due := rg.reported()
 		rg.web.answers(status(200), status(503))
@@ -172,7 +172,7 @@ func TestDestinationsAreTriedApart(t *testing.T) {
 
 // One that took it is enough in the end.
 func TestSentIfOneTookIt(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/1,https://receiver.test/2")
 		due := rg.reported()
 		rg.web.answers(status(410), status(200))
@@ -196,7 +196,7 @@ func TestRecordsThatDoNotLeadToAReport(t *testing.T) {
 		{"an unknown scheme", []string{"v=TLSRPTv1;rua=gopher://receiver.test/"}, store.TLSReportRefused},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+			at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 				rg.zone.set("receiver.test", test.texts...)
 				rg.reported()
 				rg.until("2026-11-24T05:00:00Z")
@@ -220,7 +220,7 @@ func TestRecordsThatDoNotLeadToAReport(t *testing.T) {
 }
 
 func TestResolverFailureDefersTheReport(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/")
 		due := rg.reported()
 		rg.zone.setFail(errors.New("SERVFAIL"))
@@ -238,7 +238,7 @@ func TestResolverFailureDefersTheReport(t *testing.T) {
 
 // tlsrpt.from of a domain that may not send: told at start, and tried until it may.
 func TestSenderThatMayNotSend(t *testing.T) {
-	at(t, "2026-11-23T09:00:00Z", func(rg *rig) {
+	at(t, "2026-11-23T23:50:00Z", func(rg *rig) {
 		ctx := context.Background()
 		set := func(state store.DomainState) {
 			if _, err := rg.store.UpdateDomain(ctx, "sender.test", func(d *store.Domain) error { d.State = state; return nil }); err != nil {
