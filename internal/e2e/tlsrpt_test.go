@@ -112,6 +112,10 @@ func TestTLSReportArrives(t *testing.T) {
 	if note := fmt.Sprint(places[2].(map[string]any)["note"]); !strings.Contains(note, "refused by us") {
 		t.Errorf("an address that is none of theirs: %s", note)
 	}
+	if body := rg.health(t, "/metrics"); !strings.Contains(body, `sealpost_tlsrpt_reports_total{outcome="sent"} 0`+"\n") ||
+		!strings.Contains(body, `sealpost_tlsrpt_dropped_total{limit="details"} 0`+"\n") {
+		t.Errorf("metrics:\n%s", sealpostLines(body))
+	}
 	// The httptest certificate is nobody's we know.
 	if places[1].(map[string]any)["unverified"] != true {
 		t.Errorf("%+v", places[1])

@@ -141,6 +141,10 @@ func (c *counter) policy(n int64, p tlsresult.Policy) *policyCounts {
 		day = &dayCounts{name: dayName(n), domains: map[string]*domainCounts{}}
 		c.days[n] = day
 	}
+	if p.Type == tlsresult.PolicyTLSA && !slices.IsSorted(p.Strings) {
+		// Name servers rotate records; another order is no other policy.
+		p.Strings = slices.Sorted(slices.Values(p.Strings))
+	}
 	p.Strings, p.MXHosts = clipAll(p.Strings), clipAll(p.MXHosts)
 	domain := day.domains[p.Domain]
 	if domain != nil {

@@ -91,6 +91,28 @@ func TestLongPoliciesAreCut(t *testing.T) {
 	}
 }
 
+// TLSA records come in any order and are one policy; the lines of MTA-STS are not sorted.
+func TestOrderOfTLSARecords(t *testing.T) {
+	c := newCounter(defaultLimits())
+	o := session("mx.test", tlsresult.Success, "mx.test")
+	o.Policy.Type = tlsresult.PolicyTLSA
+	for _, records := range [][]string{{"3 1 1 AA", "3 1 1 BB"}, {"3 1 1 BB", "3 1 1 AA"}} {
+		o.Policy.Strings = records
+		c.observe(o)
+		if records[0] != o.Policy.Strings[0] {
+			t.Error("the caller's records were sorted")
+		}
+	}
+	if list := c.take(10); len(list) != 1 || list[0].count.Successes != 2 || list[0].count.Policy.Strings[0] != "3 1 1 AA" {
+		t.Errorf("%+v", list)
+	}
+	o.Policy.Type, o.Policy.Strings = tlsresult.PolicySTS, []string{"version: STSv1", "mode: testing"}
+	c.observe(o)
+	if list := c.take(10); list[0].count.Policy.Strings[0] != "version: STSv1" {
+		t.Errorf("%+v", list)
+	}
+}
+
 // Every name, policy and failure another one, each as long as it may be: memory stays
 // within the limit, and the estimate is not lower than what is really held.
 func TestMemoryIsBounded(t *testing.T) {
