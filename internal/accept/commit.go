@@ -38,7 +38,7 @@ func (j *job) message(l letter) *store.NewMessage {
 		Envelope: mail.Envelope{
 			ReversePath: j.reversePath, TLS: j.opts.tls, Need8Bit: l.result.Need8Bit,
 			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8(),
-			RequireTLS: j.s.RequireTLS, TLSOptional: l.result.TLSOptional && !j.s.RequireTLS,
+			RequireTLS: j.s.RequireTLS, TLSOptional: l.result.TLSOptional && !j.s.RequireTLS, Report: j.s.Report,
 		},
 	}
 	for _, a := range l.recipients {

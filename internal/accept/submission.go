@@ -80,6 +80,10 @@ type Submission struct {
 
 	// RequireTLS: the client asked for REQUIRETLS (RFC 8689).
 	RequireTLS bool
+
+	// Report: the message carries a TLS report of ours (RFC 8460); see mail.Envelope.
+	// The doors never set it: who could, could hide their sessions from reports.
+	Report bool
 }
 
 // A Draft is a message in pieces, from the API.

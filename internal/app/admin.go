@@ -51,6 +51,7 @@ func (a *app) adminHandler() http.Handler {
 			Help: "1 if several MX hosts stopped offering STARTTLS within an hour: something near this server may strip it. Normal is 0; page somebody.",
 		}, func() float64 { return oneIf(a.peers.Stats().PathStripped) }),
 	)
+	registry.MustRegister(reportMetrics(a.reports)...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.readyz)

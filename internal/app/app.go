@@ -21,6 +21,7 @@ import (
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/config"
 	"github.com/sealpost/sealpost/internal/credential"
+	"github.com/sealpost/sealpost/internal/dane"
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/httpapi"
@@ -36,6 +37,7 @@ import (
 	"github.com/sealpost/sealpost/internal/store/sqlite"
 	"github.com/sealpost/sealpost/internal/submission"
 	"github.com/sealpost/sealpost/internal/throttle"
+	"github.com/sealpost/sealpost/internal/tlsrpt"
 )
 
 // Options are what a command adds to the configuration.
@@ -86,6 +88,7 @@ type app struct {
 	resolver   dnssec.Resolver
 	peers      *peers.Memory
 	sts        *mtasts.Cache
+	reports    *tlsrpt.Room
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
 	accept     *accept.Room
@@ -128,6 +131,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, err
 	}
 	if err := a.buildSTS(ctx, roots); err != nil {
+		return nil, err
+	}
+	if err := a.buildReports(ctx, roots); err != nil {
 		return nil, err
 	}
 	a.buildDelivery(roots)
@@ -194,7 +200,10 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Router:   mx.New(a.resolver, nil),
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
-		Timeouts: smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
+		STS:      a.sts, DANE: dane.New(a.resolver, a.cfg.Delivery.Port), Overrides: a.store, Reporter: a.reports,
+		ClientCert:    a.clientCert,
+		ReportsWanted: a.reportsWanted,
+		Timeouts:      smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
 	})
 	a.queue = queue.New(
 		queue.Roles{Queue: a.store, Domains: a.store, Contents: a.store},
@@ -236,7 +245,7 @@ func (a *app) buildDoors() error {
 		Overrides: a.store, Audit: a.store, CheckClientCert: a.checkClientCert,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		HashPassword: credential.Hash,
-		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports,
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {

@@ -168,6 +168,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	serve("queue", func() error { return a.queue.Run(work) })
 	services.Go(func() { a.peers.Run(ctx) })
 	serve("MTA-STS", func() error { return a.sts.Run(ctx) })
+	services.Go(func() { a.reports.Run(ctx, a.accept) })
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() { a.keepExceptions(ctx) })
 	services.Go(func() {
@@ -187,7 +188,8 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	err := a.drain(servers, stopWork)
 	services.Wait()
 	a.deliverer.Close()
-	err = errors.Join(err, a.sts.Close(), a.store.Close())
+	// Nobody asks for policies or observes any more, so this is the rest of both.
+	err = errors.Join(err, a.sts.Close(), a.reports.Close(context.Background()), a.store.Close())
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}

@@ -27,8 +27,8 @@ func table() map[string]room {
 		"netguard":     {},
 
 		// Storage: the contract, and those who keep it.
-		"store":        {imports: "event mail"},
-		"store/confdb": {imports: "event mail store"},
+		"store":        {imports: "event mail tlsresult"},
+		"store/confdb": {imports: "event mail store tlsresult"},
 		"store/sqlite": {imports: "event mail store store/confdb"},
 		"peers":        {imports: "store"},
 
@@ -52,24 +52,28 @@ func table() map[string]room {
 		"httpapi":    {imports: "accept compose credential event event/filter mail signing store", tests: "store/sqlite"},
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
+		// TLS reports: the document, and who counts, waits and sends.
+		"tlsrpt/report": {imports: "mail tlsresult"},
+		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
+
 		// The whole: only app knows who implements what.
-		"config":    {},
+		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mtasts mx netguard " +
-			"peers pkix queue signing smtpclient store store/sqlite submission throttle", tests: "mail"},
-		"cli": {imports: "apiclient app config event lab mail store"},
+		"app": {imports: "accept config credential dane delivery dnssec httpapi lab mail mtasts mx netguard " +
+			"peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+		"cli": {imports: "apiclient app config event lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":         {imports: "dnssec"},
 		"smtptest":        {},
-		"store/storetest": {imports: "event mail store"},
+		"store/storetest": {imports: "event mail store tlsresult"},
 		"daemon":          {},
 		"realmta":         {imports: "daemon"},
 		"realdns":         {imports: "daemon"},
 		"archtest":        {},
 		"interop":         {tests: "app config"},
-		"e2e":             {tests: "accept app compose config event lab mail signing store"},
+		"e2e":             {tests: "accept app compose config event lab mail signing store store/sqlite tlsresult tlsrpt/report"},
 		"bench":           {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},

@@ -11,8 +11,10 @@ import (
 )
 
 type tlsCmds struct {
-	Check    tlsCheckCmd  `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
-	Override overrideCmds `cmd:"" help:"Exceptions for recipient domains and MX hosts, with a reason and an end."`
+	Check    tlsCheckCmd   `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
+	Override overrideCmds  `cmd:"" help:"Exceptions for recipient domains and MX hosts, with a reason and an end."`
+	Report   tlsReportCmd  `cmd:"" help:"Read TLS reports (RFC 8460) that others sent about your domains, and say what they mean."`
+	Reports  tlsReportsCmd `cmd:"" help:"List the TLS reports that this server sent or is going to send."`
 }
 
 type tlsCheckCmd struct {

@@ -10,8 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"github.com/sealpost/sealpost/internal/mail"
 )
 
 // Ranges of durations.
@@ -190,6 +194,29 @@ func checkRetry(c *Config) error {
 		if err := between(w, minWait, maxWait, formatDuration); err != nil {
 			return fmt.Errorf("%s: %w", formatDuration(w), err)
 		}
+	}
+	return nil
+}
+
+// checkAddress refuses what is no mail address; empty is none.
+func checkAddress(s string) error {
+	if s == "" {
+		return nil
+	}
+	a, err := mail.ParseAddress(s)
+	switch {
+	case err != nil:
+		return fmt.Errorf(`is not a mail address (%w); write one such as "tls-reports@example.com"`, err)
+	case a.NeedsUTF8():
+		return errors.New("needs SMTPUTF8, which not every receiver offers; write an address in ASCII")
+	}
+	return nil
+}
+
+func checkOrganization(c *Config) error {
+	name := c.TLSRPT.Organization
+	if utf8.RuneCountInString(name) > 100 || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return errors.New("must be one line of at most 100 characters; write the name of your organization")
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Config struct {
 	Submission Submission
 	Accept     Accept
 	Delivery   Delivery
+	TLSRPT     TLSRPT
 	Database   Database
 	Retention  Retention
 	Log        Log
@@ -103,6 +104,13 @@ type Delivery struct {
 	Lifetime                 time.Duration   // from acceptance until a message expires
 	MaxConnections           int             // open at once, all next hops together
 	MaxConnectionsPerNextHop int
+}
+
+// TLSRPT is the reports about TLS that recipient domains ask for (RFC 8460).
+type TLSRPT struct {
+	From         string // an address; empty: no reports
+	Organization string // who reports; empty: the domain of From
+	Contact      string // an address; empty: From
 }
 
 // Database says where queue and log live.

@@ -81,6 +81,10 @@ retry = ["100ms", "1h30m"]
 lifetime = "120h"
 max_connections = 10
 max_connections_per_next_hop = 10
+[tlsrpt]
+from = "tls-reports@example.com"
+organization = "Exämple Ltd"
+contact = "postmaster@example.com"
 [database]
 url = ""
 [retention]
@@ -108,6 +112,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
+		TLSRPT:    config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
 		Retention: config.Retention{Events: 24 * time.Hour},
 		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}
@@ -152,6 +157,10 @@ func TestMistakesNamePlaceValueAndRemedy(t *testing.T) {
 		{"data folder empty", host + "data_dir = \"\"", nil, []string{`s.toml:3: server.data_dir = "": must not be empty; write a value such as "/var/lib/sealpost"`}},
 		{"two listeners on one address", host + "[http]\nadmin_listen = \"127.0.0.1:8080\"", nil,
 			[]string{`s.toml:4: http.admin_listen = "127.0.0.1:8080": is the address of http.listen already; choose another port`}},
+		{"reports from no address", host + "[tlsrpt]\nfrom = \"example.com\"", nil,
+			[]string{`s.toml:4: tlsrpt.from = "example.com": is not a mail address (address has no @); write one such as`}},
+		{"reports from an address that needs SMTPUTF8", host + "[tlsrpt]\nfrom = \"bücher@example.com\"", nil, []string{`needs SMTPUTF8`}},
+		{"reports by two lines", host + "[tlsrpt]\norganization = \"a\\nb\"", nil, []string{`must be one line of at most 100 characters`}},
 		{"public address without scheme", host + "[http]\npublic_url = \"mail.example.com\"", nil,
 			[]string{`s.toml:4: http.public_url = "mail.example.com": is not the address of a site; write http:// or https://`}},
 		{"acme", host + "[http]\ntls = \"acme\"", nil,

@@ -41,6 +41,7 @@ func sections() []section {
 		{"submission", "SMTP submission. It is off until there is a certificate or a trusted network.", submissionFields()},
 		{"accept", "What a message must be like, on both doors.", acceptFields()},
 		{"delivery", "How mail leaves for the MX hosts of its recipients.", deliveryFields()},
+		{"tlsrpt", "Daily reports about TLS to recipient domains that ask for them (RFC 8460). They are off until `tlsrpt.from` is set.", tlsrptFields()},
 		{"database", "Where queue and log live.", []field{{
 			key: "database.url", target: func(c *Config) any { return &c.Database.URL }, value: `""`,
 			doc:   "Empty is the embedded store in `server.data_dir`. PostgreSQL (`postgres://…`) is not available in this version.",
@@ -164,6 +165,21 @@ func deliveryFields() []field {
 		{key: "delivery.max_connections_per_next_hop", target: func(c *Config) any { return &c.Delivery.MaxConnectionsPerNextHop }, value: `20`,
 			doc:   "Connections open at once to one next hop. Fewer are used until it has shown that it answers well. From 1 to 1000.",
 			check: func(c *Config) error { return between(c.Delivery.MaxConnectionsPerNextHop, 1, 1000, decimal) }},
+	}
+}
+
+func tlsrptFields() []field {
+	return []field{
+		{key: "tlsrpt.from", target: func(c *Config) any { return &c.TLSRPT.From }, value: `""`, example: `"tls-reports@example.com"`,
+			doc: "The address that reports come from. Its domain must be a sending domain of this server, because receivers ignore reports without its DKIM signature. " +
+				"Bounces and questions come to it. Empty turns reports off.",
+			check: func(c *Config) error { return checkAddress(c.TLSRPT.From) }},
+		{key: "tlsrpt.organization", target: func(c *Config) any { return &c.TLSRPT.Organization }, value: `""`, example: `"Example Ltd"`,
+			doc:   "Who reports, as receivers will read it. Empty is the domain of `tlsrpt.from`. At most 100 characters.",
+			check: checkOrganization},
+		{key: "tlsrpt.contact", target: func(c *Config) any { return &c.TLSRPT.Contact }, value: `""`, example: `"postmaster@example.com"`,
+			doc:   "The address for questions about a report. Empty is `tlsrpt.from`.",
+			check: func(c *Config) error { return checkAddress(c.TLSRPT.Contact) }},
 	}
 }
 

@@ -124,16 +124,21 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 // refuseHost turns down a host without contact.
 func (a *attempt) refuseHost(host *target) {
 	detail := mail.TLSDetail{MXHost: host.name, Handshake: "none", Verification: "none"}
-	a.observed(host, tlspolicy.Session{}, "", "")
+	if !a.job.Envelope.Report {
+		a.d.report(&a.to, host, tlspolicy.Session{}, "", "")
+	}
 	a.refuse(candidate{host: host, req: host.req}, detail, tlspolicy.Judge(host.req, tlspolicy.Session{}))
 }
 
-// observed reports a session, unless the message is itself a report: two systems
-// would otherwise report to each other for ever.
-func (a *attempt) observed(host *target, s tlspolicy.Session, local, remote string) {
-	if !a.job.Envelope.Report {
-		a.d.report(&a.to, host, s, local, remote)
+// observed reports the session of a connection, once, unless the message is itself a
+// report: two systems would otherwise report to each other for ever. A session that a
+// report opened is counted with the next message that it carries.
+func (a *attempt) observed(host *target, l *link) {
+	if l.counted || l.plain || a.job.Envelope.Report {
+		return
 	}
+	l.counted = true
+	a.d.report(&a.to, host, l.session, l.local, l.addr.String())
 }
 
 // addresses returns the addresses of a host, and records why there is none.
@@ -170,6 +175,7 @@ func (a *attempt) reuse(ctx context.Context, host *target, plaintext bool) bool 
 			l.detail.Fallback, l.detail.FallbackReason = "", ""
 			l.describeMatch(host)
 		}
+		a.observed(host, l)
 		c := candidate{host: host, addr: l.addr, req: host.req}
 		if ended := a.send(ctx, l, c, tlspolicy.Judge(host.req, l.session)); ended != sessionStale {
 			return len(a.open) == 0
@@ -191,7 +197,7 @@ func (a *attempt) tryFull(ctx context.Context, c candidate) *fallback {
 			return nil
 		}
 		a.tried++
-		a.observed(c.host, l.session, l.local, c.addr.String())
+		a.observed(c.host, l)
 		v := tlspolicy.Judge(c.req, l.session)
 		if v.DowngradeSuspected {
 			l.detail.DowngradeSuspected = true

@@ -31,6 +31,7 @@ type link struct {
 	certs       []*x509.Certificate // that the host presented
 	certificate string              // name of the one that we would have shown
 	judged      judged
+	counted     bool // the reporter was told of the session
 	detail      mail.TLSDetail
 	messages    int       // transactions so far
 	opened      time.Time // when we began to connect

@@ -62,6 +62,18 @@ type Prober interface {
 	Probe(ctx context.Context, domain string) (any, error)
 }
 
+// TLSReports are the reports to domains that ask how TLS with them went (RFC 8460). The
+// tlsrpt room satisfies it.
+type TLSReports interface {
+	// Enabled tells whether reports are sent at all.
+	Enabled() bool
+	// Reports returns matching reports, latest day first.
+	Reports(ctx context.Context, q store.TLSReportQuery) ([]store.TLSReport, error)
+	// Preview returns the JSON of a report as it would go out; store.ErrNotFound if
+	// nothing was counted.
+	Preview(ctx context.Context, domain, day string) ([]byte, error)
+}
+
 // Config is what the operator sets.
 type Config struct {
 	// PublicURL is the address of the API as clients see it, without a slash at its
@@ -107,6 +119,7 @@ type Deps struct {
 	HashPassword func(password string) (string, error)
 	Resolver     Resolver
 	Prober       Prober
+	Reports      TLSReports
 	Log          *slog.Logger
 }
 

@@ -418,3 +418,31 @@ func (fakeProber) Probe(_ context.Context, domain string) (any, error) {
 
 // fakeHash stores passwords as they are, so that tests can look at them.
 func fakeHash(password string) (string, error) { return "hash of " + password, nil }
+
+// fakeReports has one report of one domain.
+type fakeReports struct{}
+
+func (fakeReports) Enabled() bool { return true }
+
+func (fakeReports) Reports(_ context.Context, q store.TLSReportQuery) ([]store.TLSReport, error) {
+	at := time.Date(2026, 11, 24, 2, 0, 0, 0, time.UTC)
+	r := store.TLSReport{
+		Day: "2026-11-23", Domain: "example.net", ID: "0123@example.com", State: store.TLSReportWaiting,
+		Due: at, GiveUp: at.Add(24 * time.Hour), Attempts: 1, Note: "503 Service Unavailable",
+		Destinations: []store.TLSDestination{
+			{URI: "mailto:tls@example.net", Done: true, Final: true, At: at, Note: "queued", MessageID: "0123.ab@example.com"},
+			{URI: "https://example.net/tls", At: at, Note: "503 Service Unavailable", Unverified: true},
+		},
+	}
+	if q.Day != "" && q.Day != r.Day || q.Domain != "" && q.Domain != r.Domain {
+		return nil, nil
+	}
+	return []store.TLSReport{r}, nil
+}
+
+func (fakeReports) Preview(_ context.Context, domain, day string) ([]byte, error) {
+	if domain != "example.net" || day != "2026-11-23" {
+		return nil, fmt.Errorf("sessions with %s: %w", domain, store.ErrNotFound)
+	}
+	return []byte(`{"organization-name": "Example"}`), nil
+}

@@ -64,6 +64,8 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 		Acceptor: accept.New(accept.Config{Hostname: "mx.example.net", SpoolDir: cfg.SpoolDir}, s, s, nil, log),
 		Domains:  s, Keys: s, Credentials: s, Messages: s, Events: s, Overrides: s, Audit: s, CheckClientCert: fakeCert, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
 		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Log: log,
+		Domains: s, Keys: s, Credentials: s, Messages: s, Events: s, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
+		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Reports: fakeReports{}, Log: log,
 	}
 	for _, c := range change {
 		c(&cfg, &deps)

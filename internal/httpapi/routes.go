@@ -94,6 +94,8 @@ func routes() []route {
 		{"POST", "/v1/sealpost/overrides", operate, (*API).createOverride},
 		{"DELETE", "/v1/sealpost/overrides/{id}", operate, (*API).deleteOverride},
 		{"GET", "/v1/sealpost/audit", operate, (*API).listAudit},
+		{"GET", "/v1/sealpost/tls-reports", operate, (*API).listTLSReports},
+		{"GET", "/v1/sealpost/tls-reports/{name}", operate, (*API).previewTLSReport},
 		{"GET", "/v1/sealpost/domains/{domain}/delivery", manage, (*API).showDelivery},
 		{"PUT", "/v1/sealpost/domains/{domain}/delivery", manage, (*API).updateDelivery},
 		{"PUT", "/v1/sealpost/domains/{domain}/state", operate, (*API).updateState},

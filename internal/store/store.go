@@ -53,6 +53,7 @@ type Store interface {
 	STSPolicies
 	Overrides
 	Audit
+	TLSReports
 	io.Closer
 }
 

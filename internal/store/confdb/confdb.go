@@ -2,8 +2,8 @@
 // submission logins and overrides. They are few, change rarely and are asked for with every
 // message, so the package holds all of them in memory and writes through to four
 // SQL tables. The audit log is a fifth: every change of the others is noted there, in the
-// transaction that makes it. Beside them are tables of what rooms remember about others:
-// which MX hosts gave TLS, what MTA-STS policies recipient domains have.
+// transaction that makes it. Beside them are tables of what rooms remember: which MX hosts
+// gave TLS, what MTA-STS policies recipient domains have, the statistics for TLS reports.
 //
 // Its statements are written once in the SQL that SQLite and PostgreSQL both
 // accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database

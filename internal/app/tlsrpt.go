@@ -1,0 +1,114 @@
+package app
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sealpost/sealpost/internal/dnssec"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/tlsrpt"
+	"github.com/sealpost/sealpost/internal/tlsrpt/report"
+)
+
+// buildReports makes the room that counts TLS sessions and reports them. It comes before
+// delivery, which tells it, and is given the front door when it runs.
+func (a *app) buildReports(ctx context.Context, roots *x509.CertPool) error {
+	set := a.cfg.TLSRPT
+	var from mail.Address
+	if set.From != "" {
+		var err error
+		if from, err = mail.ParseAddress(set.From); err != nil { // checked with the configuration
+			return &StartError{fmt.Errorf("tlsrpt.from: %w", err)}
+		}
+	}
+	var err error
+	a.reports, err = tlsrpt.Open(ctx, tlsrpt.Config{From: from, Organization: set.Organization, Contact: set.Contact}, tlsrpt.Deps{
+		Store: a.store, Resolver: txtResolver{a.resolver}, Dial: a.dialByName, Roots: roots, Log: a.log,
+	})
+	return err
+}
+
+// addressTime is how long one address of several may take to connect.
+const addressTime = 10 * time.Second
+
+// dialByName connects to a host that a stranger has named. It is found with the resolver
+// of the configuration, and each of its addresses must pass the guard.
+func (a *app) dialByName(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := newDialer(a.cfg.Delivery, a.guard)
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return dial(ctx, network, address)
+	}
+	var failed []error
+	for _, t := range []dnssec.Type{dnssec.AAAA, dnssec.A} {
+		answer := a.resolver.Lookup(ctx, host, t)
+		if err := answer.Err(); err != nil {
+			failed = append(failed, err)
+		}
+		for _, r := range answer.Records {
+			patience, cancel := context.WithTimeout(ctx, addressTime)
+			conn, err := dial(patience, network, net.JoinHostPort(r.Addr.String(), port))
+			cancel()
+			if err == nil {
+				return conn, nil
+			}
+			failed = append(failed, err)
+		}
+	}
+	if len(failed) == 0 {
+		return nil, fmt.Errorf("%s has no address", host)
+	}
+	return nil, errors.Join(failed...)
+}
+
+// reportsWanted says where a domain wants TLS reports to be sent. None and no error is a
+// domain that asks for none.
+func (a *app) reportsWanted(ctx context.Context, domain string) ([]string, error) {
+	texts, err := txtResolver{a.resolver}.LookupTXT(ctx, report.RecordName(domain))
+	if err != nil {
+		return nil, err
+	}
+	destinations, err := report.ParseRecord(texts)
+	if errors.Is(err, report.ErrNoRecord) {
+		return nil, nil
+	}
+	var rua []string
+	for _, d := range destinations {
+		rua = append(rua, d.URI)
+	}
+	return rua, err
+}
+
+// reportMetrics declares the metrics of TLS reports; the help says what is normal.
+func reportMetrics(r *tlsrpt.Room) []prometheus.Collector {
+	counter := func(name, help string, label prometheus.Labels, value func(tlsrpt.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "sealpost_tlsrpt_" + name, Help: help, ConstLabels: label},
+			func() float64 { return float64(value(r.Stats())) })
+	}
+	const (
+		reports = "TLS reports by outcome: sent; given-up (nobody took it within a day); refused (the record that asks for it cannot be used); unasked (no such record). Unasked is most; a few of the others are normal."
+		dropped = "TLS sessions not counted for reports, or not in full, by the limit that was reached: domains (policy domains, policies or memory of a day), details (kinds of failure of a domain), late (their day was closed). Normal is 0."
+	)
+	outcome := func(o string) prometheus.Labels { return prometheus.Labels{"outcome": o} }
+	limit := func(l string) prometheus.Labels { return prometheus.Labels{"limit": l} }
+	return []prometheus.Collector{
+		counter("sessions_total", "TLS sessions counted for reports, once for each policy.", nil, func(s tlsrpt.Stats) int64 { return s.Sessions }),
+		counter("dropped_total", dropped, limit("domains"), func(s tlsrpt.Stats) int64 { return s.DroppedDomains }),
+		counter("dropped_total", dropped, limit("details"), func(s tlsrpt.Stats) int64 { return s.DroppedDetails }),
+		counter("dropped_total", dropped, limit("late"), func(s tlsrpt.Stats) int64 { return s.DroppedLate }),
+		counter("reports_total", reports, outcome("sent"), func(s tlsrpt.Stats) int64 { return s.Sent }),
+		counter("reports_total", reports, outcome("given-up"), func(s tlsrpt.Stats) int64 { return s.GivenUp }),
+		counter("reports_total", reports, outcome("refused"), func(s tlsrpt.Stats) int64 { return s.Refused }),
+		counter("reports_total", reports, outcome("unasked"), func(s tlsrpt.Stats) int64 { return s.Unasked }),
+	}
+}
