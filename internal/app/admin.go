@@ -50,6 +50,14 @@ func (a *app) adminHandler() http.Handler {
 			Name: "sealpost_path_strips_starttls",
 			Help: "1 if several MX hosts stopped offering STARTTLS within an hour: something near this server may strip it. Normal is 0; page somebody.",
 		}, func() float64 { return oneIf(a.peers.Stats().PathStripped) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_dane_off",
+			Help: "1 while the resolver does not validate DNSSEC or is not trusted, so that no TLSA record is looked at. Normal is 0; page somebody.",
+		}, func() float64 { return oneIf(!a.stub.Status().State.Believed()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_resolver_validated_timestamp_seconds",
+			Help: "When a probe last found that the resolver validates DNSSEC; 0 if none has yet. Probes are hourly; older than two hours deserves a look.",
+		}, func() float64 { return validatedAt(a.stub.Status()) }),
 	)
 	registry.MustRegister(reportMetrics(a.reports)...)
 	mux := http.NewServeMux()

@@ -85,7 +85,8 @@ type app struct {
 	log  *slog.Logger
 
 	store      *sqlite.Store
-	resolver   dnssec.Resolver
+	stub       *dnssec.Stub    // asks the network
+	resolver   dnssec.Resolver // the stub, in the lab behind the lab's names
 	peers      *peers.Memory
 	sts        *mtasts.Cache
 	reports    *tlsrpt.Room
@@ -124,7 +125,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, err
 	}
 	closers = append(closers, func() { _ = a.store.Close() })
-	if a.resolver, err = newResolver(cfg, opts.lab); err != nil {
+	if err = a.buildResolver(); err != nil {
 		return nil, &StartError{err}
 	}
 	if a.peers, err = peers.Load(ctx, a.store, a.log); err != nil {
@@ -155,36 +156,29 @@ func (a *app) openStore(ctx context.Context) error {
 	return nil
 }
 
-// newResolver returns the resolver, in the lab with the lab's names in front.
-func newResolver(cfg config.Config, l *lab.Lab) (dnssec.Resolver, error) {
+// newStub returns the resolver that asks the network. try bounds the wait for one
+// answer; 0 is the usual.
+func newStub(cfg config.Config, try time.Duration) (*dnssec.Stub, error) {
 	var servers []string
 	if cfg.Delivery.Resolver != "" {
 		servers = []string{cfg.Delivery.Resolver}
 	}
-	stub, err := dnssec.New(dnssec.Config{Servers: servers})
+	stub, err := dnssec.New(dnssec.Config{Servers: servers, TrustAD: cfg.Delivery.ResolverTrusted, Try: try})
 	if err != nil {
 		return nil, fmt.Errorf("set up the resolver: %w", err)
-	}
-	if l != nil {
-		return l.Resolver(stub)
 	}
 	return stub, nil
 }
 
-// buildSTS makes the memory of recipients' MTA-STS policies. Policy hosts are reached
-// under the same guard as MX hosts, but not from the addresses that mail leaves from.
-func (a *app) buildSTS(ctx context.Context, roots *x509.CertPool) error {
-	var dial lab.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-		d := net.Dialer{ControlContext: a.guard.policy.ControlContext}
-		return d.DialContext(ctx, network, address)
+// buildResolver makes the resolver, in the lab with the lab's names in front.
+func (a *app) buildResolver() (err error) {
+	if a.stub, err = newStub(a.cfg, 0); err != nil {
+		return err
 	}
+	a.resolver = a.stub
 	if l := a.opts.lab; l != nil {
-		dial, roots = l.Dial(dial), l.Roots(roots)
+		a.resolver, err = l.Resolver(a.stub)
 	}
-	var err error
-	a.sts, err = mtasts.Open(ctx, mtasts.Config{
-		Resolver: a.resolver, Dial: mtasts.Dialer(dial), Roots: roots, Store: a.store, Log: a.log, Port: a.opts.PolicyPort,
-	})
 	return err
 }
 

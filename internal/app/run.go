@@ -169,6 +169,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	services.Go(func() { a.peers.Run(ctx) })
 	serve("MTA-STS", func() error { return a.sts.Run(ctx) })
 	services.Go(func() { a.reports.Run(ctx, a.accept) })
+	services.Go(func() { a.watchResolver(ctx) })
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() { a.keepExceptions(ctx) })
 	services.Go(func() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/apiclient"
+	"github.com/sealpost/sealpost/internal/app"
 	"github.com/sealpost/sealpost/internal/config"
 )
 
@@ -218,12 +219,14 @@ func (d *doctor) resolver(ctx context.Context) {
 	switch {
 	case ok && dns.IsNotFound:
 		d.found("resolver", warning, name+" answers, but does not know the root; it may not know the rest of the Internet either")
+		d.validation(ctx)
 		return
 	case err != nil:
 		d.found("resolver", failure, fmt.Sprintf("%s does not answer: %v; set delivery.resolver", name, reason(err)))
 		return
 	}
 	d.found("resolver", fine, name+" answers")
+	d.validation(ctx)
 	host := d.cfg.Server.Hostname
 	addrs, err := r.LookupHost(ctx, host)
 	if err != nil {
@@ -231,6 +234,22 @@ func (d *doctor) resolver(ctx context.Context) {
 		return
 	}
 	d.found("host name", fine, host+" has "+strings.Join(addrs, ", "))
+}
+
+// validation looks whether the resolver validates DNSSEC and is believed: without it, DANE
+// never engages and nothing else shows it.
+func (d *doctor) validation(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	check, err := app.CheckResolver(ctx, d.cfg)
+	switch {
+	case err != nil:
+		d.found("DNSSEC", failure, err.Error())
+	case check.Validates:
+		d.found("DNSSEC", fine, check.Detail)
+	default:
+		d.found("DNSSEC", warning, check.Detail)
+	}
 }
 
 // reason is what went wrong in a lookup. The whole error would name a server that was

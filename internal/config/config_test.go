@@ -74,6 +74,7 @@ allow_unverified_domains = true
 [delivery]
 port = 2525
 resolver = "[::1]:5353"
+resolver_trusted = true
 allow_private_mx = true
 ca_file = "ca.pem"
 source_addresses = ["192.0.2.25", "2001:db8::25"]
@@ -108,7 +109,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 		Submission: config.Submission{Listen: "[::1]:2587", ListenTLS: "localhost:465", CertFile: "/etc/s.crt", KeyFile: "/etc/s.key",
 			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
 		Accept: config.Accept{AllowUnverifiedDomains: true},
-		Delivery: config.Delivery{Port: 2525, Resolver: "[::1]:5353", AllowPrivateMX: true, CAFile: "/etc/ca.pem",
+		Delivery: config.Delivery{Port: 2525, Resolver: "[::1]:5353", ResolverTrusted: true, AllowPrivateMX: true, CAFile: "/etc/ca.pem",
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},

@@ -130,8 +130,9 @@ func (d *Deliverer) Attempt(ctx context.Context, j mail.Job) mail.Report {
 	a := &attempt{
 		d: d, job: j, parent: ctx,
 		to: recipient{
-			domain:   j.NextHop,
-			flags:    tlspolicy.Resolve(j.Envelope.TLS, j.DomainTLS, j.Settings.Floor),
+			domain: j.NextHop,
+			// A floor is for what customers send, not for reports about broken TLS.
+			flags:    tlspolicy.Resolve(j.Envelope.TLS, j.DomainTLS, j.Settings.Floor && !j.Envelope.Report),
 			marking:  marking(j.Envelope, j.Settings),
 			settings: j.Settings,
 		},

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Answers are remembered in a form of their own, an eighth of the size of an [Answer]: the
+// Answers are remembered in a form of their own, a fraction of the size of an [Answer]: the
 // name and its length, the type, the flags, the TTL, the canonical name if there was an alias,
 // and the records. Strings of an unpacked answer share the packed bytes.
 

@@ -29,13 +29,13 @@ func TestPackedAnswerIsTheAnswer(t *testing.T) {
 		case MX:
 			return Record{Preference: uint16(random.Uint32()), Host: text(300)}
 		case TXT:
-			return Record{Text: text(70000)}
+			return Record{Text: text(1000)}
 		case TLSA:
 			return Record{TLSA: TLSAData{byte(random.Uint32()), byte(random.Uint32()), byte(random.Uint32()), []byte(text(2000))}}
 		}
 		return Record{Host: text(1000)}
 	}
-	for i := range 2000 {
+	for i := range 700 {
 		typ := []Type{A, NS, CNAME, MX, TXT, AAAA, TLSA}[i%7]
 		a := Answer{Name: strings.Repeat("a", random.IntN(254)), Type: typ, State: State(random.IntN(4)), Secure: random.IntN(2) == 1}
 		a.Canonical = a.Name
@@ -46,6 +46,9 @@ func TestPackedAnswerIsTheAnswer(t *testing.T) {
 			a.Records = append(a.Records, record(typ))
 		}
 		ttl := time.Duration(random.IntN(3601)) * time.Second
+		if i == 4 {
+			a.Records = []Record{{Text: strings.Repeat("x", 65_000)}} // as long as an answer can be
+		}
 		got, gotTTL := unpack(pack(a, ttl))
 		if !reflect.DeepEqual(got, a) || gotTTL != ttl {
 			t.Fatalf("got %+v for %s\nwant %+v for %s", got, gotTTL, a, ttl)

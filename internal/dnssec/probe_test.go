@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,14 +22,24 @@ func withRoot() []dnstest.Zone {
 func watch(t *testing.T, r *dnssec.Stub) (reports func() []dnssec.Status) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
 	var seen []dnssec.Status
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		r.Run(ctx, func(s dnssec.Status) { seen = append(seen, s) })
+		r.Run(ctx, func(s dnssec.Status) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, s)
+		})
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
-	return func() []dnssec.Status { synctest.Wait(); return slices.Clone(seen) }
+	return func() []dnssec.Status {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(seen)
+	}
 }
 
 func TestValidatingResolver(t *testing.T) {

@@ -106,3 +106,14 @@ func TestBadZonesAreRefused(t *testing.T) {
 		t.Error("accepted a sequence of nonsense")
 	}
 }
+
+// The root can be a zone like any other.
+func TestRootZone(t *testing.T) {
+	s := dnstest.Start(t, dnstest.Zone{Origin: ".", Secure: true, Records: "@ NS a.root.test.\na.root.test. A 192.0.2.1\n*.wild. A 192.0.2.2"})
+	r := s.Resolver(t)
+	for name, want := range map[string]dnssec.State{"a.root.test": dnssec.Found, "root.test": dnssec.NoData, "x.wild": dnssec.Found, "gone.test": dnssec.NXDomain, "gone": dnssec.NXDomain} {
+		if a := r.Lookup(t.Context(), name, dnssec.A); a.State != want || !a.Secure {
+			t.Errorf("%s: %s secure=%t (%v), want %s", name, a.State, a.Secure, a.Err(), want)
+		}
+	}
+}

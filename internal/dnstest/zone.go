@@ -34,7 +34,7 @@ func parseZone(z Zone) (*zone, error) {
 			parsed.soa = soa
 		}
 		parsed.records[owner] = append(parsed.records[owner], rr)
-		for ; owner != origin; _, owner, _ = strings.Cut(owner, ".") {
+		for ; owner != origin; owner = parent(owner) {
 			parsed.names[owner] = true
 		}
 	}
@@ -77,14 +77,22 @@ func (z *zone) lookup(name string, typ uint16) (rrs []dns.RR, exists bool) {
 // wildcard returns the wildcard name that stands for name, or "".
 func (z *zone) wildcard(name string) string {
 	for name != z.origin {
-		_, name, _ = strings.Cut(name, ".")
+		name = parent(name)
 		if !z.names[name] {
 			continue
 		}
-		if w := "*." + name; z.names[w] {
+		if w := "*." + strings.TrimPrefix(name, "."); z.names[w] {
 			return w
 		}
 		return ""
 	}
 	return ""
+}
+
+// parent returns the absolute name above name; above a single label is the root.
+func parent(name string) string {
+	if _, above, _ := strings.Cut(name, "."); above != "" {
+		return above
+	}
+	return "."
 }
