@@ -32,6 +32,9 @@ func table() map[string]room {
 		"store/sqlite": {imports: "event mail store store/confdb"},
 		"peers":        {imports: "store"},
 
+		// What follows from events.
+		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
+
 		// Facts about the recipient.
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
@@ -39,7 +42,7 @@ func table() map[string]room {
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
-		"delivery":   {imports: "dnssec mail mx netguard pkix smtpclient tlspolicy"},
+		"delivery":   {imports: "dnssec mail mx netguard pkix smtpclient tlspolicy", tests: "impact"},
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
@@ -54,7 +57,7 @@ func table() map[string]room {
 		"config":    {},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
+		"app": {imports: "accept config credential delivery dnssec httpapi impact lab mx netguard peers pkix queue signing " +
 			"smtpclient store store/sqlite submission throttle"},
 		"cli": {imports: "apiclient app config event lab mail store"},
 
