@@ -168,6 +168,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	serve("queue", func() error { return a.queue.Run(work) })
 	services.Go(func() { a.peers.Run(ctx) })
 	services.Go(func() { a.prune(ctx) })
+	services.Go(func() { a.impact.Watch(ctx, a.store, a.log) })
 	services.Go(func() {
 		select {
 		case <-a.store.Failed():
