@@ -33,9 +33,9 @@ type Reading struct {
 	// Facts are what was known before connecting, with the flags, the marking and the
 	// exception of that message.
 	Facts tlspolicy.Facts
-	// Session is what was observed. LateRejected, Announced and whether a ServerHello
-	// came are not kept in evidence; the last two decide nothing about flags, and the first is
-	// read as Failed, which leads to the same.
+	// Session is what was observed. A late rejection is read as a failed handshake,
+	// which leads to the same. Whether a ServerHello came is not kept: the small hello that followed
+	// is what counts. Announced is known only of a message that could not have gone without.
 	Session tlspolicy.Session
 	// NoTLSA and NoSTS: a policy was ignored, so it was not looked up.
 	NoTLSA, NoSTS bool
@@ -166,6 +166,7 @@ func readSession(d *mail.TLSDetail) tlspolicy.Session {
 		s.PKIX = len(d.VerifyErrors) == 0
 		s.Trouble = troubleOf(d.VerifyErrors)
 		s.TLSA = readMatch(d)
+		s.Announced = d.Marking == tlspolicy.RequireTLSStrict.String() && strings.HasPrefix(d.Result, "verified-")
 	case strings.Contains(d.HandshakeError, "protocol version"):
 		s.StartTLS, s.Handshake = tlspolicy.Started, tlspolicy.TooOld
 	default:
