@@ -11,6 +11,7 @@ import (
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/store/sqlite"
 	"github.com/sealpost/sealpost/internal/tlspolicy"
 )
 
@@ -48,7 +49,7 @@ func (g *generated) event(newest mail.ID, i int) store.EventItem {
 		s = noTLS()
 	}
 	d := evidence(tlspolicy.Facts{}, s, nil)
-	d.MXHost = fmt.Sprintf("mx%d.recipient%d.example", i%2, k)
+	d.MXHost = fmt.Sprintf("mx%d.recipient%d.example", i/g.domains%2, k)
 	attempt := 1
 	if i%10 == 0 {
 		attempt = 2
@@ -105,6 +106,47 @@ func BenchmarkBook(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/spent.Seconds(), "events/s")
 	b.ReportMetric(float64(held)/1e6, "MB/book")
+}
+
+// The whole answer with events in the real store: reading them is most of it.
+func BenchmarkAnswer(b *testing.B) {
+	const events, domains = 50_000, 1000
+	s, err := sqlite.Open(b.Context(), sqlite.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	d := store.Domain{Name: "sender.example"}
+	if err := s.CreateDomain(b.Context(), &d); err != nil {
+		b.Fatal(err)
+	}
+	g := &generated{events: events, domains: domains}
+	for i := 0; i < events; i += 100 {
+		m := &store.NewMessage{
+			ID: s.NewID(), DomainID: d.ID, Meta: event.Meta{Domain: d.Name, Subject: "News"},
+			Envelope: mail.Envelope{ReversePath: mail.Address{Local: "a", Domain: d.Name}},
+		}
+		for k := range 100 {
+			e := g.event(mail.ID(events), i+k).Record
+			e.ID, e.Message, e.DomainID = 0, m.ID, d.ID
+			e.Recipient = fmt.Sprintf("n%d.%s", i+k, e.Recipient)
+			m.Events = append(m.Events, e)
+		}
+		if err := s.Accept(b.Context(), m); err != nil {
+			b.Fatal(err)
+		}
+	}
+	a := New(Config{Events: s})
+	start := time.Now()
+	n := 0
+	for b.Loop() {
+		rep, err := a.Answer(b.Context(), Question{Domain: d, Days: 30})
+		if err != nil || rep.Messages != events || len(rep.Recipients) != domains {
+			b.Fatalf("%d messages, %d domains, %v", rep.Messages, len(rep.Recipients), err)
+		}
+		n += rep.Scan.Events
+	}
+	b.ReportMetric(float64(n)/time.Since(start).Seconds(), "events/s")
 }
 
 func inUse() uint64 {

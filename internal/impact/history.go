@@ -229,7 +229,7 @@ func (h *host) learn(n *Reading, at time.Time, probe bool) {
 	switch {
 	case h.at.IsZero():
 		h.Reading, h.at, h.probed = *n, at, probe
-	case at.After(h.at):
+	case at.After(h.at), probe && at.Equal(h.at):
 		if h.State == Met && n.State == Met {
 			h.worsen(&h.Reading, h.at, n, at)
 		}
