@@ -2,6 +2,7 @@ package impact
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -182,17 +183,28 @@ func (w *warner) note(warning Warning, r *recipient, before, after [4]Outcome) {
 	}
 }
 
-// A Suggestion is an exception that would keep a recipient domain deliverable under
+// A Suggestion is an exception that would keep recipient domains deliverable under
 // pairs of flags. It lowers what is asked for there, so it needs a reason and an end.
 type Suggestion struct {
-	Domain   string   `json:"recipient-domain"`
-	Messages int      `json:"messages"`
-	Flags    []Flags  `json:"flags"` // the pairs under which it is needed
-	Sets     string   `json:"sets"`  // the exception, as name=value, space-separated
-	Delivery Delivery `json:"delivery"`
-	Because  string   `json:"because"` // the result that it avoids
+	Target   string   `json:"target"`
+	TargetIs string   `json:"target-is"` // recipient-domain, or mx-host where several domains have but this one
+	Sets     string   `json:"sets"`      // the exception, as name=value, space-separated
+	Flags    []Flags  `json:"flags"`     // the pairs under which it is needed
+	Domains  int      `json:"recipient-domains"`
+	Named    []string `json:"recipients"` // the first ten of these domains
+	Messages int      `json:"messages"`   // to these domains
+	Delivery Delivery `json:"delivery"`   // what it leads to
+	Because  string   `json:"because"`    // the result that it avoids
 	MXHost   string   `json:"mx-host,omitempty"`
+
+	only bool // the host is the only one of the domain
 }
+
+// Kinds of targets.
+const (
+	targetDomain = "recipient-domain"
+	targetHost   = "mx-host"
+)
 
 // suggestedAtMost bounds the suggestions of an answer to those with most messages.
 const suggestedAtMost = 1000
@@ -215,11 +227,8 @@ func exceptions() []mail.Override {
 
 // suggestions looks for exceptions that would keep mail deliverable.
 func (b *book) suggestions(list []*recipient, rep *Report) []Suggestion {
-	all := []Suggestion{}
+	var all []Suggestion
 	for i, r := range list {
-		if len(all) == suggestedAtMost {
-			break
-		}
 		first := len(all)
 		for pair, flags := range Pairs() {
 			if !rep.Recipients[i].Outcomes[pair].has(NotDelivered) {
@@ -237,7 +246,34 @@ func (b *book) suggestions(list []*recipient, rep *Report) []Suggestion {
 			all = append(all, s)
 		}
 	}
-	return all
+	all = byHost(all)
+	slices.SortStableFunc(all, func(a, b Suggestion) int { return cmp.Compare(b.Messages, a.Messages) })
+	return all[:min(len(all), suggestedAtMost)]
+}
+
+// byHost makes one suggestion of those for domains that have but the same one host.
+func byHost(list []Suggestion) []Suggestion {
+	merged := make([]Suggestion, 0, len(list))
+	index := map[string]int{}
+	for _, s := range list {
+		key := fmt.Sprint(s.MXHost, s.Sets, s.Because, s.Delivery, s.Flags)
+		k, ok := index[key]
+		if !s.only || !ok {
+			if s.only {
+				index[key] = len(merged)
+			}
+			merged = append(merged, s)
+			continue
+		}
+		m := &merged[k]
+		m.Target, m.TargetIs = m.MXHost, targetHost
+		m.Domains++
+		m.Messages += s.Messages
+		if len(m.Named) < namedAtMost {
+			m.Named = append(m.Named, s.Named...)
+		}
+	}
+	return merged
 }
 
 // exception finds the least exception under which the next message would be delivered
@@ -253,8 +289,9 @@ func (r *recipient) exception(t Terms, flags tlspolicy.Flags) (Suggestion, bool)
 		t.Also = e
 		if o := t.Project(route, flags); o.Delivery < NotDelivered {
 			return Suggestion{
-				Domain: r.domain, Messages: r.messages, Flags: []Flags{flagsOf(flags)}, Sets: e.String(),
-				Delivery: o.Delivery, Because: string(before.Result), MXHost: before.MXHost,
+				Target: r.domain, TargetIs: targetDomain, Sets: e.String(), Flags: []Flags{flagsOf(flags)},
+				Domains: 1, Named: []string{r.domain}, Messages: r.messages,
+				Delivery: o.Delivery, Because: string(before.Result), MXHost: before.MXHost, only: len(route) == 1,
 			}, true
 		}
 	}
