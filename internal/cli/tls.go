@@ -10,7 +10,8 @@ import (
 )
 
 type tlsCmds struct {
-	Check tlsCheckCmd `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
+	Impact tlsImpactCmd `cmd:"" help:"Say how much of a sending domain's mail each pair of flags would deliver verified, unverified, in plaintext or not at all, and to whom."`
+	Check  tlsCheckCmd  `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
 }
 
 type tlsCheckCmd struct {
