@@ -1,11 +1,11 @@
 package impact
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,12 +144,34 @@ func TestSuggestionTaken(t *testing.T) {
 	})
 }
 
+// A journal is a log that a test takes line by line.
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, string(p))
+	return len(p), nil
+}
+
+// take returns the lines since it was last asked.
+func (j *journal) take() []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	lines := j.lines
+	j.lines = nil
+	return lines
+}
+
 // One line a day for a domain that requires TLS and loses recipients by it.
 func TestWatch(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.send("a@fine.example", event.Delivered, until(at("mx.fine.example", verified()), 20*24*time.Hour))
 		w.send("a@bad.example", event.Delivered, at("mx.bad.example", noTLS()))
-		var log bytes.Buffer
+		var log journal
 		done := make(chan struct{})
 		ctx, stop := context.WithCancel(w.t.Context())
 		defer func() { stop(); <-done }()
@@ -158,10 +180,9 @@ func TestWatch(t *testing.T) {
 			New(w.cfg).Watch(ctx, w.store, slog.New(slog.NewTextHandler(&log, nil)))
 		}()
 		pass := func(d time.Duration) []string {
-			log.Reset()
 			time.Sleep(d)
 			synctest.Wait()
-			return strings.FieldsFunc(log.String(), func(r rune) bool { return r == '\n' })
+			return log.take()
 		}
 		if got := pass(time.Hour); len(got) != 0 {
 			t.Errorf("a domain that does not require TLS: %q", got)
