@@ -120,7 +120,11 @@ func writeBasis(b *strings.Builder, r apiclient.Impact) {
 	if r.OwnFlags > 0 {
 		fmt.Fprintf(b, "%s set flags of their own; those win over the domain's, and are not in the table.\n", count(r.OwnFlags, "message"))
 	}
-	if p := r.Probes; p != nil {
+	switch p := r.Probes; {
+	case p == nil:
+	case p.Wanted == 0:
+		b.WriteString("No recipient domain had old or missing facts, so none was looked at.\n")
+	default:
 		fmt.Fprintf(b, "Of %d recipient domains with old or missing facts, %d were looked at now, %d within the hour before, %d not.\n", p.Wanted, p.Made, p.Reused, p.Declined)
 	}
 }
@@ -220,7 +224,7 @@ func origin(rc apiclient.ImpactRecipient, now time.Time) string {
 func age(d time.Duration) string {
 	switch {
 	case d < time.Minute:
-		return "now"
+		return "just now"
 	case d < 2*time.Hour:
 		return fmt.Sprintf("%d minutes old", int(d.Minutes()))
 	case d < 48*time.Hour:
