@@ -225,6 +225,9 @@ func (r *recipient) probedBy(m remembered) {
 			n = readConnection(c.Detail)
 			n.MXHost = c.MXHost
 		}
+		if n.State == Unreachable {
+			n.Error = c.Problem
+		}
 		n.Preference = c.Preference
 		k := slices.IndexFunc(list, func(o Reading) bool { return o.MXHost == n.MXHost })
 		switch {

@@ -125,7 +125,8 @@ func readConnection(d *mail.TLSDetail) Reading {
 		r.NotAfter = *d.CertNotAfter
 	}
 	r.Facts = readFacts(d)
-	r.NoTLSA = d.TLSA != nil && d.TLSA.State == stateIgnored
+	// Under audit a host in an unsigned zone has nothing to be asked for, ignored or not.
+	r.NoTLSA = d.TLSA != nil && d.TLSA.State == stateIgnored && d.TLSA.Mode != string(mail.Audit)
 	r.NoSTS = d.STS != nil && d.STS.State == stateIgnored
 	r.Legacy = !tlspolicy.Require(r.Facts).Needs.Has(tlspolicy.Authenticate)
 	switch {
@@ -133,8 +134,8 @@ func readConnection(d *mail.TLSDetail) Reading {
 		r.State, r.Session = Met, sessionBehind(d)
 	case d.StartTLS != "":
 		r.State, r.Session = Met, readSession(d)
-	case strings.HasPrefix(d.Result, "refused-"):
-		r.State = Refused
+	case tlspolicy.Require(r.Facts).Refuse != "":
+		r.State = Refused // in a delivery or a probe: only the former has a result
 	default:
 		r.Error = d.Outcome
 	}
