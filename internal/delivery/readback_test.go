@@ -40,7 +40,6 @@ func TestEvidenceForetellsOtherFlags(t *testing.T) {
 					if len(hosts) != 1 {
 						t.Fatalf("%d hosts read from %+v", len(hosts), d)
 					}
-					sameVerdict(t, hosts[0], d)
 					for k, flags := range impact.Pairs() {
 						o := impact.Terms{NextHop: "example.test"}.Project(hosts, flags)
 						if r.name == "3 alert" && i == 2 && k != 2 {
@@ -65,12 +64,25 @@ func allDeferred(result string) [4]string {
 	return [4]string{deferred + result, deferred + result, deferred + result, deferred + result}
 }
 
-// sameVerdict judges what was read under the flags of the message itself.
-func sameVerdict(t *testing.T, r impact.Reading, d mail.TLSDetail) {
-	t.Helper()
-	v := tlspolicy.Judge(tlspolicy.Require(r.Facts), r.Session)
-	if string(v.Result) != d.Result {
-		t.Errorf("judged again: %s, the log says %s", v.Result, d.Result)
+// readsBack checks, for every attempt of every test here, that the evidence of each of its
+// connections, read back, is judged as the log says.
+func (w *world) readsBack(got mail.RecipientResult) {
+	w.t.Helper()
+	if got.Session == nil {
+		return
+	}
+	top := got.Session.Detail
+	for _, d := range append([]mail.TLSDetail{top}, top.Attempts...) {
+		d.Attempts = nil
+		list, _ := impact.Read(&d)
+		if d.Result == "" || len(list) != 1 || list[0].PlaintextRefused {
+			continue // nothing was decided, or only after plaintext was refused
+		}
+		r := list[0]
+		v := tlspolicy.Judge(tlspolicy.Require(r.Facts), r.Session)
+		if string(v.Result) != d.Result {
+			w.t.Errorf("judged again: %s, the log says %s\nread %+v\nfrom %+v", v.Result, d.Result, r, d)
+		}
 	}
 }
 
