@@ -25,6 +25,7 @@ import (
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/httpapi"
+	"github.com/sealpost/sealpost/internal/impact"
 	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mtasts"
 	"github.com/sealpost/sealpost/internal/mx"
@@ -93,6 +94,7 @@ type app struct {
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
 	accept     *accept.Room
+	impact     *impact.Analyst
 	api        *httpapi.API
 	submission *submission.Server      // nil if no listener is configured
 	apiCert    *submission.Certificate // nil if the API is plain HTTP
@@ -227,6 +229,7 @@ func (a *app) buildDoors() error {
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
 	}, a.store, a.store, a.queue, a.log)
+	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
 	verifier, err := credential.NewVerifier(a.store)
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)
@@ -239,7 +242,7 @@ func (a *app) buildDoors() error {
 		Overrides: a.store, Audit: a.store, CheckClientCert: a.checkClientCert,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		HashPassword: credential.Hash,
-		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports,
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact},
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {

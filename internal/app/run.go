@@ -172,6 +172,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	services.Go(func() { a.watchResolver(ctx) })
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() { a.keepExceptions(ctx) })
+	services.Go(func() { a.impact.Watch(ctx, a.store, a.log) })
 	services.Go(func() {
 		select {
 		case <-a.store.Failed():

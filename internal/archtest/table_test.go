@@ -32,6 +32,9 @@ func table() map[string]room {
 		"store/sqlite": {imports: "event mail store store/confdb"},
 		"peers":        {imports: "store"},
 
+		// What follows from events.
+		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
+
 		// Facts about the recipient.
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},
@@ -41,7 +44,7 @@ func table() map[string]room {
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
-		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult"},
+		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact"},
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
@@ -60,7 +63,7 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec httpapi lab mail mtasts mx netguard " +
+		"app": {imports: "accept config credential dane delivery dnssec httpapi impact lab mail mtasts mx netguard " +
 			"peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event lab mail store tlsresult tlsrpt/report"},
 

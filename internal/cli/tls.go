@@ -15,6 +15,7 @@ type tlsCmds struct {
 	Override overrideCmds  `cmd:"" help:"Exceptions for recipient domains and MX hosts, with a reason and an end."`
 	Report   tlsReportCmd  `cmd:"" help:"Read TLS reports (RFC 8460) that others sent about your domains, and say what they mean."`
 	Reports  tlsReportsCmd `cmd:"" help:"List the TLS reports that this server sent or is going to send."`
+	Impact   tlsImpactCmd  `cmd:"" help:"Say how much of a sending domain's mail each pair of flags would deliver verified, unverified, in plaintext or not at all, and to whom."`
 }
 
 type tlsCheckCmd struct {

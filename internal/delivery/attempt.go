@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type attempt struct {
 	failures int                // how many there were of those
 	forbid   int                // addresses that must not be connected to
 	tried    int                // addresses that were tried
+	untried  int                // MX hosts that were not come to yet
 }
 
 // A failure is why one candidate was of no use.
@@ -55,6 +57,7 @@ type fallback struct {
 	verdict tlspolicy.Verdict
 	session tlspolicy.Session
 	link    *link // set if plaintext goes on over the same connection
+	noted   int   // place in the trail, from 1, while the connection waits for its turn
 }
 
 func (a *attempt) run(ctx context.Context) {
@@ -65,6 +68,7 @@ func (a *attempt) run(ctx context.Context) {
 	}
 	a.d.absent.drop(a.job.NextHop)
 	a.d.meet(ctx, &a.to, route)
+	a.untried = len(route.Hosts)
 	for len(route.Hosts) > 0 && !a.done(ctx) {
 		n := 1
 		for n < len(route.Hosts) && route.Hosts[n].Preference == route.Hosts[0].Preference {
@@ -93,7 +97,8 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 		}
 	}()
 	for _, h := range hosts {
-		host := a.d.know(ctx, &a.to, h.Name, secure)
+		a.untried--
+		host := a.d.know(ctx, &a.to, h, secure)
 		if host.req.Refuse != "" {
 			a.refuseHost(&host)
 			continue
@@ -104,6 +109,7 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 		}
 		for _, addr := range addrs {
 			if f := a.tryFull(ctx, candidate{&host, addr, host.req}); f != nil {
+				a.postpone(f)
 				fallbacks = append(fallbacks, *f)
 			}
 			if a.done(ctx) {
@@ -114,9 +120,33 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 	for i := range fallbacks {
 		f := fallbacks[i]
 		fallbacks[i].link = nil // taken over
+		a.resume(f, fallbacks[i+1:])
 		a.tryFallback(ctx, f)
 		if a.done(ctx) {
 			return
+		}
+	}
+}
+
+// postpone notes a connection that plaintext could go on over, while others get their
+// chance: if one of them delivers, it was abandoned.
+func (a *attempt) postpone(f *fallback) {
+	if f.link == nil {
+		return
+	}
+	a.abandon(f.candidate, f.link.detail, "plaintext would do; other hosts of this preference were tried for TLS first")
+	f.noted = len(a.trail)
+}
+
+// resume takes the note of postpone back, now that the connection is used after all.
+func (a *attempt) resume(f fallback, later []fallback) {
+	if f.noted == 0 {
+		return
+	}
+	a.trail = slices.Delete(a.trail, f.noted-1, f.noted)
+	for i := range later {
+		if later[i].noted > f.noted {
+			later[i].noted--
 		}
 	}
 }
@@ -252,9 +282,8 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 			MXHost: f.host.name, MXIP: f.addr.String(), Handshake: "none", Verification: "none",
 			Fallback: "plaintext", FallbackReason: string(f.verdict.Result),
 		}
-		if n := len(a.trail); n > 0 {
-			last := a.trail[n-1]
-			l.detail.StartTLS, l.detail.VerifyErrors = last.StartTLS, last.VerifyErrors
+		if first := a.abandoned(f.candidate); first != nil {
+			l.detail.StartTLS, l.detail.VerifyErrors = first.StartTLS, first.VerifyErrors
 		}
 	}
 	a.report.Connecting += time.Since(start)
@@ -304,7 +333,19 @@ func (a *attempt) refuse(c candidate, d mail.TLSDetail, v tlspolicy.Verdict) {
 	d.Result = string(v.Result)
 	a.abandon(c, d, string(v.Result))
 	a.refusals = append(a.refusals, v.Result)
-	a.refused = &a.trail[len(a.trail)-1]
+	last := a.trail[len(a.trail)-1]
+	a.refused = &last
+}
+
+// abandoned returns the last connection to a candidate that was left; nil if there is
+// none.
+func (a *attempt) abandoned(c candidate) *mail.TLSDetail {
+	for i := range slices.Backward(a.trail) {
+		if d := &a.trail[i]; d.MXHost == c.host.name && d.MXIP == c.addr.String() {
+			return d
+		}
+	}
+	return nil
 }
 
 // unreachable records a candidate with which no session came about.
@@ -381,6 +422,7 @@ func (a *attempt) endOfTrail(policy bool) *mail.Session {
 		}
 	}
 	d := a.trail[last]
+	d.MXUntried = &a.untried
 	d.Attempts = append(append([]mail.TLSDetail(nil), a.trail[:last]...), a.trail[last+1:]...)
 	return &mail.Session{MXHost: d.MXHost, Duration: time.Since(a.report.Started), Detail: d}
 }

@@ -45,6 +45,7 @@ func describeTLS(d *mail.TLSDetail, cs tls.ConnectionState, r pkix.Result) {
 func (a *attempt) describe(d *mail.TLSDetail, c candidate) { describeTarget(d, &a.to, c.host, c.req) }
 
 func describeTarget(d *mail.TLSDetail, to *recipient, t *target, r tlspolicy.Requirement) {
+	d.MXPreference = &t.preference
 	flags := r.Flags
 	d.RequireTLS = &mail.FlagDetail{Value: flags.RequireTLS.Value, Source: flags.RequireTLS.Source.String()}
 	d.SkipVerification = &mail.FlagDetail{Value: flags.SkipVerification.Value, Source: flags.SkipVerification.Source.String()}
@@ -83,7 +84,7 @@ func describeTLSA(t *target) *mail.TLSADetail {
 		State: t.facts.TLSA.String(), Base: t.dane.Base,
 		Count: len(t.dane.Records), Usable: t.dane.Records.Usable(),
 	}
-	if t.facts.TLSA == tlspolicy.TLSANotSecure {
+	if mode == tlspolicy.Ignore && t.facts.TLSA == tlspolicy.TLSANotSecure {
 		d.State = "ignored"
 	}
 	if !mode.Honored() {

@@ -59,6 +59,7 @@ type recipient struct {
 // before connecting.
 type target struct {
 	name       string
+	preference int
 	addrs      mx.AddressResult
 	facts      tlspolicy.Facts
 	req        tlspolicy.Requirement
@@ -77,10 +78,12 @@ func (t *target) sni() string {
 }
 
 // marking is what RFC 8689 lets the message itself say. A message submitted with
-// REQUIRETLS cannot take that back in its header (section 5).
+// REQUIRETLS cannot take that back in its header (section 4.1). The strict rule is for
+// messages with a reverse-path: a notice to the sender of one is not to be lost because
+// a next hop does not know the extension (sections 4.2.1 and 5).
 func marking(e mail.Envelope, s mail.DomainDelivery) tlspolicy.Marking {
 	switch {
-	case e.RequireTLS && s.RequireTLSHop:
+	case e.RequireTLS && (s.RequireTLSHop || e.ReversePath.IsZero()):
 		return tlspolicy.RequireTLSHop
 	case e.RequireTLS:
 		return tlspolicy.RequireTLSStrict
@@ -98,13 +101,9 @@ func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
 		r.names = append(r.names, route.Expanded)
 	}
 	_, stsMode := r.settings.PolicyModes(time.Now())
-	r.stsMode = mode(stsMode)
+	r.stsMode = tlspolicy.ModeOf(stsMode)
 	if d.cfg.Overrides != nil {
-		for _, o := range slices.Backward(d.cfg.Overrides.Override(r.domain, "", time.Now())) {
-			if m := mode(o.STS); m != tlspolicy.ModeUnset {
-				r.stsMode = m
-			}
-		}
+		r.stsMode = tlspolicy.OverrideOf(d.cfg.Overrides.Override(r.domain, "", time.Now())).STS.Over(r.stsMode)
 	}
 	if d.cfg.STS == nil || r.stsMode == tlspolicy.Ignore && !r.marking.REQUIRETLS() {
 		return
@@ -120,23 +119,24 @@ func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
 // must give. TLSA records are not looked up for a host that is refused anyway, and
 // its addresses only where found says that they are needed: they come first, since
 // they decide whether TLSA records may be asked for (RFC 7672 section 2.2.2).
-func (d *Deliverer) know(ctx context.Context, r *recipient, host string, mxSecure bool) target {
+func (d *Deliverer) know(ctx context.Context, r *recipient, h mx.Host, mxSecure bool) target {
 	now := time.Now()
 	daneMode, stsMode := r.settings.PolicyModes(now)
-	t := target{name: host}
+	host := h.Name
+	t := target{name: host, preference: int(h.Preference)}
 	t.facts = tlspolicy.Facts{
 		Flags: r.flags, Marking: r.marking, MXSecure: mxSecure,
 		STS: r.sts.State, STSListed: r.sts.Policy.Lists(host), STSFault: r.sts.Fault,
 		EncryptUnverified: r.settings.EncryptUnverified,
 		DeferDowngrade:    r.settings.DeferDowngrade,
 		DANESuffices:      r.settings.DANESuffices,
-		MinTLS:            version(r.settings.MinTLS),
-		DANEMode:          mode(daneMode),
-		STSMode:           mode(stsMode),
+		MinTLS:            tlspolicy.VersionOf(r.settings.MinTLS),
+		DANEMode:          tlspolicy.ModeOf(daneMode),
+		STSMode:           tlspolicy.ModeOf(stsMode),
 	}
 	if d.cfg.Overrides != nil {
 		t.overrides = d.cfg.Overrides.Override(r.domain, host, now)
-		t.facts.Override, t.clientCert = merge(t.overrides)
+		t.facts.Override, t.clientCert = tlspolicy.OverrideOf(t.overrides), clientCertOf(t.overrides)
 	}
 	if t.req = tlspolicy.Require(t.facts); t.req.Refuse != "" {
 		return t
@@ -155,62 +155,15 @@ func (d *Deliverer) know(ctx context.Context, r *recipient, host string, mxSecur
 	return t
 }
 
-// merge makes one exception of those in force, the first that sets something
+// clientCertOf is the client certificate that exceptions name, the first of them
 // winning.
-func merge(list []mail.Override) (o tlspolicy.Override, clientCert string) {
-	for _, m := range slices.Backward(list) {
-		if x := mode(m.DANE); x != tlspolicy.ModeUnset {
-			o.DANE = x
-		}
-		if x := mode(m.STS); x != tlspolicy.ModeUnset {
-			o.STS = x
-		}
-		if c, ok := tlspolicy.ParseClass(m.Requirement); ok {
-			o.HasClass, o.Class = true, c
-		}
-		if x := version(m.MinTLS); x != 0 {
-			o.MinTLS = x
-		}
-		switch m.OnUnverified {
-		case mail.UnverifiedPlaintext:
-			o.Unverified = tlspolicy.UnverifiedPlaintext
-		case mail.UnverifiedEncrypt:
-			o.Unverified = tlspolicy.UnverifiedEncrypt
-		}
-		if m.ClientCert != "" {
-			clientCert = m.ClientCert
+func clientCertOf(list []mail.Override) string {
+	for _, o := range list {
+		if o.ClientCert != "" {
+			return o.ClientCert
 		}
 	}
-	return o, clientCert
-}
-
-// mode reads a setting. What it does not know is honored: a setting that cannot be
-// read must not switch a policy off.
-func mode(m mail.PolicyMode) tlspolicy.Mode {
-	switch m {
-	case "":
-		return tlspolicy.ModeUnset
-	case mail.Audit:
-		return tlspolicy.Audit
-	case mail.Ignore:
-		return tlspolicy.Ignore
-	}
-	return tlspolicy.Honor
-}
-
-// version reads a setting; zero is none.
-func version(v mail.TLSVersion) tlspolicy.Version {
-	switch v {
-	case mail.TLS10:
-		return tlspolicy.TLS10
-	case mail.TLS11:
-		return tlspolicy.TLS11
-	case mail.TLS12:
-		return tlspolicy.TLS12
-	case mail.TLS13:
-		return tlspolicy.TLS13
-	}
-	return 0
+	return ""
 }
 
 // report tells the reporter what a session was worth under each policy; local and

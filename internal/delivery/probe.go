@@ -103,7 +103,7 @@ func (d *Deliverer) Check(ctx context.Context, domain string) Check {
 	d.meet(ctx, &to, route)
 	c.describe(d, ctx, &to)
 	for _, h := range route.Hosts {
-		t := d.know(ctx, &to, h.Name, route.Secure)
+		t := d.know(ctx, &to, h, route.Secure)
 		c.Hosts = append(c.Hosts, expand(&to, &t, h.Preference)...)
 	}
 	var wg sync.WaitGroup
@@ -192,6 +192,7 @@ func (d *Deliverer) probe(ctx context.Context, to *recipient, h *HostCheck) {
 		return
 	}
 	l.quit()
+	l.detail.DowngradeSuspected = tlspolicy.Judge(c.req, l.session).DowngradeSuspected
 	describeTarget(&l.detail, to, h.target, c.req)
 	h.session, h.Detail = &l.session, &l.detail
 	h.REQUIRETLS = l.session.Announced

@@ -128,6 +128,8 @@ func (a *attempt) session(l *link, c candidate, v tlspolicy.Verdict) *mail.Sessi
 			d.Fallback = "small-hello"
 		}
 	}
+	untried := a.untried
+	d.MXUntried = &untried
 	d.Attempts = append([]mail.TLSDetail(nil), a.trail...)
 	return &mail.Session{
 		MXHost: l.host, TLS: !l.plain, CertificateVerified: !l.plain && v.Verified,

@@ -126,6 +126,7 @@ func (w *world) attempt(j mail.Job) mail.RecipientResult {
 	w.t.Helper()
 	got := w.d.Attempt(w.t.Context(), j).Results[0]
 	synctest.Wait() // until the receivers have noted what they saw
+	w.readsBack(got)
 	return got
 }
 

@@ -74,6 +74,13 @@ type TLSReports interface {
 	Preview(ctx context.Context, domain, day string) ([]byte, error)
 }
 
+// A Forecaster says what other TLS flags would do to a sending domain's mail.
+type Forecaster interface {
+	// Forecast looks at the domain's mail of the last days. With probe it may look at
+	// recipient domains of which too little is known. The result is shown as JSON.
+	Forecast(ctx context.Context, d store.Domain, days int, probe bool) (any, error)
+}
+
 // Config is what the operator sets.
 type Config struct {
 	// PublicURL is the address of the API as clients see it, without a slash at its
@@ -98,8 +105,8 @@ type Config struct {
 	FormMemory int64
 }
 
-// Deps are the rooms behind the door. Prober may be nil: the call is then
-// answered 503. All others are required.
+// Deps are the rooms behind the door. Prober and Forecaster may be nil: their calls
+// are then answered 503. All others are required.
 type Deps struct {
 	Acceptor    Acceptor
 	Domains     store.Domains
@@ -120,6 +127,7 @@ type Deps struct {
 	Resolver     Resolver
 	Prober       Prober
 	Reports      TLSReports
+	Forecaster   Forecaster
 	Log          *slog.Logger
 }
 

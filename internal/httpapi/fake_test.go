@@ -416,6 +416,13 @@ func (fakeProber) Probe(_ context.Context, domain string) (any, error) {
 	return map[string]string{"domain": domain}, nil
 }
 
+// A fakeForecaster answers with what it was asked.
+type fakeForecaster struct{}
+
+func (fakeForecaster) Forecast(_ context.Context, d store.Domain, days int, probe bool) (any, error) {
+	return map[string]any{"domain": d.Name, "days": days, "probe": probe}, nil
+}
+
 // fakeHash stores passwords as they are, so that tests can look at them.
 func fakeHash(password string) (string, error) { return "hash of " + password, nil }
 

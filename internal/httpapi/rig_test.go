@@ -63,9 +63,7 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 	deps := Deps{
 		Acceptor: accept.New(accept.Config{Hostname: "mx.example.net", SpoolDir: cfg.SpoolDir}, s, s, nil, log),
 		Domains:  s, Keys: s, Credentials: s, Messages: s, Events: s, Overrides: s, Audit: s, CheckClientCert: fakeCert, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
-		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Log: log,
-		Domains: s, Keys: s, Credentials: s, Messages: s, Events: s, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
-		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Reports: fakeReports{}, Log: log,
+		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Reports: fakeReports{}, Forecaster: fakeForecaster{}, Log: log,
 	}
 	for _, c := range change {
 		c(&cfg, &deps)

@@ -74,6 +74,7 @@ func routes() []route {
 		{"GET", "/v3/domains/{domain}/sending_queues", manage, (*API).sendingQueues},
 		{"GET", "/v3/domains/{domain}/connection", manage, (*API).showConnection},
 		{"PUT", "/v3/domains/{domain}/connection", manage, (*API).updateConnection},
+		{"GET", "/v3/domains/{domain}/connection/impact", manage, (*API).showImpact},
 		{"GET", "/v3/domains/{domain}/credentials", manage, (*API).listCredentials},
 		{"POST", "/v3/domains/{domain}/credentials", manage, (*API).createCredentials},
 		{"DELETE", "/v3/domains/{domain}/credentials", manage, (*API).deleteAllCredentials},

@@ -9,6 +9,12 @@ import "time"
 type TLSDetail struct {
 	MXHost string `json:"mx-host,omitempty"`
 	MXIP   string `json:"mx-ip,omitempty"`
+	// MXPreference is the preference of the host's MX record (0 for an implicit MX);
+	// nil in evidence from before it was kept.
+	MXPreference *int `json:"mx-preference,omitempty"`
+	// MXUntried is how many MX hosts of the recipient domain the attempt had not come
+	// to when it ended, at the top only; nil in evidence from before it was kept.
+	MXUntried *int `json:"mx-untried,omitempty"`
 	// MXAuthenticated: dnssec, mta-sts or none.
 	MXAuthenticated string `json:"mx-authenticated,omitempty"`
 
