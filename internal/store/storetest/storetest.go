@@ -125,7 +125,7 @@ func (f *fixture) message(domain int64, recipients ...string) *store.NewMessage 
 	m := &store.NewMessage{
 		ID:       id,
 		DomainID: domain,
-		Envelope: mail.Envelope{ReversePath: address("bounce@sender.example"), TLS: mail.TLSFlags{RequireTLS: mail.True}, Need8Bit: true},
+		Envelope: mail.Envelope{ReversePath: address("bounce@sender.example"), TLS: mail.TLSFlags{RequireTLS: mail.True}, Need8Bit: true, RequireTLS: true},
 		Meta: event.Meta{
 			Domain: fmt.Sprintf("d%d.example", domain), MessageID: id.String() + "@sender.example", Sender: "bounce@sender.example",
 			From: "News <news@sender.example>", Subject: "Hello, wörld", Recipients: recipients, Size: 5, Tags: []string{"a", "b"},
