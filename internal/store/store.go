@@ -50,6 +50,7 @@ type Store interface {
 	Keys
 	Credentials
 	Peers
+	Cursors
 	io.Closer
 }
 

@@ -1,7 +1,8 @@
 // Package confdb keeps an installation's configuration: sending domains, API keys
 // and submission logins. They are few, change rarely and are asked for with every
 // message, so the package holds all of them in memory and writes through to three
-// SQL tables. A fourth one remembers which MX hosts gave TLS.
+// SQL tables. A fourth one remembers which MX hosts gave TLS, a fifth how far the
+// followers of the event log have come.
 //
 // Its statements are written once in the SQL that SQLite and PostgreSQL both
 // accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database

@@ -41,6 +41,7 @@ func Run(t *testing.T, open Opener) {
 		{"Domains", domainTests},
 		{"Peers", peerTests},
 		{"Logins", loginTests},
+		{"Cursors", cursorTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
