@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
 )
 
 var cursorTests = []test{
@@ -28,5 +29,17 @@ var cursorTests = []test{
 		got, err := f.s.Cursor(f.Context(), "one")
 		f.must(err)
 		f.same("moved back", got, mail.ID(3))
+	}},
+	{"a context that has ended moves nothing", func(f *fixture) {
+		if err := f.s.SetCursor(cancelled(), "one", 7); err == nil {
+			f.Fatal("a cursor was moved under a context that has ended")
+		}
+		got, err := f.s.Cursor(f.Context(), "one")
+		f.must(err)
+		f.same("position", got, mail.ID(0))
+	}},
+	{"a closed store keeps no cursor", func(f *fixture) {
+		f.must(f.s.Close())
+		f.is(f.s.SetCursor(f.Context(), "one", 7), store.ErrClosed)
 	}},
 }
