@@ -50,11 +50,14 @@ func table() map[string]room {
 		"httpapi":    {imports: "accept compose credential event event/filter mail signing store", tests: "store/sqlite"},
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
+		// What follows from events.
+		"dsn": {imports: "accept event mail store", tests: "store/sqlite"},
+
 		// The whole: only app knows who implements what.
 		"config":    {},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
+		"app": {imports: "accept config credential delivery dnssec dsn httpapi lab mx netguard peers pkix queue signing " +
 			"smtpclient store store/sqlite submission throttle"},
 		"cli": {imports: "apiclient app config event lab mail store"},
 
