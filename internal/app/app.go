@@ -23,6 +23,7 @@ import (
 	"github.com/sealpost/sealpost/internal/credential"
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
+	"github.com/sealpost/sealpost/internal/dsn"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mx"
@@ -84,6 +85,7 @@ type app struct {
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
 	accept     *accept.Room
+	notices    *dsn.Follower
 	api        *httpapi.API
 	submission *submission.Server      // nil if no listener is configured
 	apiCert    *submission.Certificate // nil if the API is plain HTTP
@@ -199,6 +201,9 @@ func (a *app) buildDoors() error {
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
 	}, a.store, a.store, a.queue, a.log)
+	a.notices = dsn.New(dsn.Config{Hostname: a.cfg.Server.Hostname}, dsn.Roles{
+		Journal: a.store, Events: a.store, Messages: a.store, Cursors: a.store, Door: a.accept,
+	}, a.log)
 	verifier, err := credential.NewVerifier(a.store)
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)

@@ -167,6 +167,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	a.serveSubmission(work, ls, serve)
 	serve("queue", func() error { return a.queue.Run(work) })
 	services.Go(func() { a.peers.Run(ctx) })
+	services.Go(func() { a.notices.Run(ctx) }) // ends with the doors: it is one
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() {
 		select {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
@@ -69,10 +70,11 @@ type Config struct {
 // in two.
 //
 // It does so through crashes. What it reads at a time is a batch: before the first notice
-// of a batch is handed over, the batch's end is on disk, and after the last its
-// beginning moves there. A batch that was begun is therefore read again with the same
-// bounds, makes the same notices under the same Message-IDs, and those the log
-// knows as accepted are not sent again. A follower that starts for the first time
+// of a batch is handed over, the batch's end is on disk, and after the last one its
+// beginning moves there. A batch that was begun is therefore read again to the same
+// end, makes the same notices under the same Message-IDs, and those that the log
+// knows as accepted are not sent again. (It may be read again from an earlier beginning,
+// if batches with nothing to do came before: that adds nothing.) A follower that starts for the first time
 // begins with the present: nobody wants to hear of failures from before it existed.
 type Follower struct {
 	roles Roles
@@ -85,6 +87,19 @@ type Follower struct {
 	plan  mail.ID // what planCursor holds; above at: the end of a batch that was begun
 	saved time.Time
 	tries map[mail.ID]int // of messages that could not be read
+
+	notified, unnotified atomic.Int64
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	Notified   int64 // notices handed over
+	Unnotified int64 // senders who were owed a notice and got none; the log says why
+}
+
+// Stats returns the counts. It may be called while the follower runs.
+func (f *Follower) Stats() Stats {
+	return Stats{Notified: f.notified.Load(), Unnotified: f.unnotified.Load()}
 }
 
 // New returns a follower.
@@ -137,9 +152,10 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		return more, f.keepNow(ctx, false)
 	}
 	if f.plan <= f.at {
-		if err := f.begunUntil(ctx, end); err != nil {
+		if err := f.roles.Cursors.SetCursor(ctx, planCursor, end); err != nil {
 			return false, err
 		}
+		f.plan = end
 	}
 	for _, failures := range byMessage(owing) {
 		if err := f.notify(ctx, failures); err != nil {
@@ -201,21 +217,6 @@ func (f *Follower) read(ctx context.Context) (end mail.ID, owing []store.EventIt
 	}
 }
 
-// begunUntil keeps the bounds of a batch before it is begun: first its beginning, so that
-// the two on disk are never those of different batches.
-func (f *Follower) begunUntil(ctx context.Context, end mail.ID) error {
-	if f.kept != f.at {
-		if err := f.keepNow(ctx, true); err != nil {
-			return err
-		}
-	}
-	if err := f.roles.Cursors.SetCursor(ctx, planCursor, end); err != nil {
-		return err
-	}
-	f.plan = end
-	return nil
-}
-
 // keepNow keeps the place in the log; when it does not matter, only now and then.
 func (f *Follower) keepNow(ctx context.Context, matters bool) error {
 	if f.kept == f.at || !matters && time.Since(f.saved) < keepEvery {
@@ -237,7 +238,7 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 	case errors.Is(err, store.ErrNotFound): // past its retention
 		return nil
 	case err != nil && ctx.Err() == nil && f.giveUp(first.ID):
-		log.ErrorContext(ctx, "sender left without notice: the message cannot be read", "error", err)
+		f.lost(ctx, log, slog.LevelError, err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("read message %v: %w", first.Message, err)
@@ -246,7 +247,7 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 	}
 	n, err := noticeOf(&m, failures, f.cfg.Hostname)
 	if err != nil {
-		log.ErrorContext(ctx, "sender left without notice", "error", err)
+		f.lost(ctx, log, slog.LevelError, err)
 		return nil
 	}
 	if known, err := f.sent(ctx, &n, m.DomainID); err != nil || known {
@@ -269,6 +270,12 @@ func (f *Follower) giveUp(id mail.ID) bool {
 	}
 	delete(f.tries, id)
 	return true
+}
+
+// lost says that a sender who is owed a notice gets none.
+func (f *Follower) lost(ctx context.Context, log *slog.Logger, level slog.Level, err error) {
+	f.unnotified.Add(1)
+	log.Log(ctx, level, "sender left without notice", "error", err)
 }
 
 // sent reports whether the notice was accepted before.
@@ -307,7 +314,7 @@ func (f *Follower) header(ctx context.Context, m *store.Message) ([]byte, error)
 func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, domain string) error {
 	var content bytes.Buffer
 	if _, err := n.WriteTo(&content); err != nil {
-		log.ErrorContext(ctx, "sender left without notice", "error", err)
+		f.lost(ctx, log, slog.LevelError, err)
 		return nil
 	}
 	receipt, err := f.roles.Door.Accept(ctx, accept.Submission{
@@ -317,10 +324,11 @@ func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, do
 	var refusal *accept.Error
 	switch {
 	case errors.As(err, &refusal) && refusal.Status < 500: // the domain is gone, or may not send now
-		log.WarnContext(ctx, "sender left without notice", "error", err)
+		f.lost(ctx, log, slog.LevelWarn, err)
 	case err != nil:
 		return fmt.Errorf("accept notice %v: %w", n.ID, err)
 	default:
+		f.notified.Add(1)
 		log.InfoContext(ctx, "sender notified", "notice", receipt.ID.String(), "recipient", n.To.String(), "failures", len(n.Failures))
 	}
 	return nil
