@@ -51,7 +51,7 @@ func table() map[string]room {
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// What follows from events.
-		"dsn": {imports: "accept event mail store", tests: "store/sqlite"},
+		"dsn": {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {},

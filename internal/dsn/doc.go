@@ -7,11 +7,11 @@
 // itself, so that no notice is ever answered by another.
 //
 // Most of our senders are programs that read the event log, and want no mail back.
-// Notices are for one kind of message: those submitted by SMTP and marked with REQUIRETLS,
-// which is refused far more often than other mail and whose standard (RFC 8689 section
-// 5) says how its notices have to be. They are protected like the message: only its header
-// comes back, and the notice is marked with REQUIRETLS itself. Where it cannot
-// travel under that marking it is lost, as the RFC wants it. docs/adr/0012 has the reasons.
+// Notices are for messages submitted by SMTP with one of the markings of RFC 8689, which
+// wants them: REQUIRETLS (section 4.2.1), and TLS-Required: No where it did not help (section
+// 4.2.2). About a message with REQUIRETLS they are protected as it is: of the message only
+// the header comes back, and the notice is marked with REQUIRETLS itself (section 5).
+// docs/adr/0012 has the reasons.
 //
 // [Notice.WriteTo] is the notice in octets, a pure function of facts. A [Follower] reads
 // permanent failures from the event log and hands notices to the room behind the doors,

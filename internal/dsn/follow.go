@@ -242,7 +242,8 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 		return nil
 	case err != nil:
 		return fmt.Errorf("read message %v: %w", first.Message, err)
-	case !owed(m.Envelope, &m.Meta):
+	}
+	if failures = owed(&m, failures); len(failures) == 0 {
 		return nil
 	}
 	n, err := noticeOf(&m, failures, f.cfg.Hostname)
@@ -309,8 +310,8 @@ func (f *Follower) header(ctx context.Context, m *store.Message) ([]byte, error)
 	return readHeader(r)
 }
 
-// handOver gives the notice to the room behind the doors. It is protected like the
-// message that it is about (RFC 8689 section 5, SEC-56).
+// handOver gives the notice to the room behind the doors. It is protected in the same
+// manner as the message that it is about (RFC 8689 section 5, SEC-56).
 func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, domain string) error {
 	var content bytes.Buffer
 	if _, err := n.WriteTo(&content); err != nil {
@@ -319,7 +320,7 @@ func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, do
 	}
 	receipt, err := f.roles.Door.Accept(ctx, accept.Submission{
 		Sender: accept.Sender{Door: accept.SMTP, Domain: domain}, Recipients: []mail.Address{n.To},
-		Raw: &content, RequireTLS: true,
+		Raw: &content, RequireTLS: n.RequireTLS,
 	})
 	var refusal *accept.Error
 	switch {

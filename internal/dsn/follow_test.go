@@ -72,9 +72,13 @@ func TestNoNotice(t *testing.T) {
 		change func(*accept.Submission)
 		code   int
 	}{
-		"of a delivery":                      {func(*accept.Submission) {}, 250},
-		"for the null reverse-path (SEC-62)": {func(s *accept.Submission) { s.ReversePath = mail.Address{} }, 550},
-		"without REQUIRETLS":                 {func(s *accept.Submission) { s.RequireTLS = false }, 550},
+		"of a delivery":                       {func(*accept.Submission) {}, 250},
+		"for the null reverse-path (SEC-62)":  {func(s *accept.Submission) { s.ReversePath = mail.Address{} }, 550},
+		"without REQUIRETLS":                  {func(s *accept.Submission) { s.RequireTLS = false }, 550},
+		"without REQUIRETLS, for want of TLS": {func(s *accept.Submission) { s.RequireTLS = false }, 530},
+		"with TLS-Required: No, for another reason": {func(s *accept.Submission) {
+			s.RequireTLS, s.Raw = false, strings.NewReader("TLS-Required: No\r\n"+content)
+		}, 550},
 		"for a message by the API": {func(s *accept.Submission) {
 			s.Sender.Door, s.ReversePath, s.Recipients, s.To = accept.HTTP, mail.Address{}, nil, []string{"ann@one.test"}
 		}, 550},
@@ -93,6 +97,45 @@ func TestNoNotice(t *testing.T) {
 				t.Errorf("%d notices", n)
 			}
 		})
+	}
+}
+
+// RFC 8689 section 4.2.2: a notice must be returned if relay fails for want of TLS where
+// the server requires it.
+func TestTLSRequiredNoThatDidNotHelp(t *testing.T) {
+	r := newRig(t)
+	f := r.started()
+	s := submission("ann@one.test", "bob@two.test")
+	s.RequireTLS, s.Raw = false, strings.NewReader("TLS-Required: No\r\n"+content)
+	r.accept(s)
+	r.settle("two.test", 550, "no such user")
+	r.settle("one.test", 530, "Must issue a STARTTLS command first")
+	r.catchUp(f)
+	list := r.notices()
+	if len(list) != 1 || list[0].failed() != "ann@one.test" {
+		t.Fatalf("%d notices", len(list))
+	}
+	if n := list[0]; n.Envelope.RequireTLS || !n.Envelope.TLSOptional || strings.Contains(string(n.octets), "SECRET") {
+		t.Errorf("envelope %+v of\n%s", n.Envelope, n.octets)
+	}
+}
+
+func TestForWantOfTLS(t *testing.T) {
+	for name, c := range map[string]struct {
+		st   *event.Status
+		want bool
+	}{
+		"nothing known":     {nil, false},
+		"the server's 530":  {&event.Status{Code: 530, Message: "no"}, true},
+		"an enhanced code":  {&event.Status{Code: 550, EnhancedCode: "5.7.10", Message: "TLS please"}, true},
+		"another refusal":   {&event.Status{Code: 550, EnhancedCode: "5.1.1", Message: "no such user"}, false},
+		"our own words":     {&event.Status{Code: 530, Message: "no", Local: true}, false},
+		"our own refusal":   {&event.Status{Code: 602, Local: true, TLSDetail: &mail.TLSDetail{Result: "refused-not-offered"}}, true},
+		"refused after all": {&event.Status{Code: 550, Message: "no", TLSDetail: &mail.TLSDetail{Result: "verified-pkix"}}, false},
+	} {
+		if got := forWantOfTLS(c.st); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

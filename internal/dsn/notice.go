@@ -25,6 +25,9 @@ type Notice struct {
 	MessageID string    // of the message, without angle brackets; empty: it is not told
 	Subject   string    // of the message, decoded; empty: it is not told
 	Arrival   time.Time // when the message was accepted
+	// RequireTLS: the message is marked with REQUIRETLS. Else it has the field
+	// TLS-Required: No, and the notice gets it too.
+	RequireTLS bool
 	// Header is the header section of the message as it travelled, CRLF line ends, without
 	// the blank line. Empty if it is no longer kept: the notice then has no third part.
 	Header   []byte
@@ -86,6 +89,9 @@ func (n *Notice) writeHeader(b *bytes.Buffer) {
 		put("References", "<"+id+">")
 	}
 	put("Auto-Submitted", "auto-replied") // RFC 3834 section 5
+	if !n.RequireTLS {
+		put("TLS-Required", "No") // RFC 8689 section 6: what the sender wanted of TLS goes for what answers it
+	}
 	put("MIME-Version", "1.0")
 	// RFC 6522 section 3, RFC 3464 section 2: the type of the report is that of its second part.
 	put("Content-Type", "multipart/report; report-type=delivery-status;\r\n\tboundary=\""+n.boundary()+"\"")
@@ -93,8 +99,8 @@ func (n *Notice) writeHeader(b *bytes.Buffer) {
 }
 
 // parts returns the parts in their order (RFC 6522 section 3). The third is never the whole
-// message: of one that was marked with REQUIRETLS the header alone is returned, as if
-// RET=HDRS had been asked for (RFC 8689 section 5).
+// message: of one that is marked with REQUIRETLS the header alone is returned, as if
+// RET=HDRS had been asked for (RFC 8689 section 5), and of others nobody asked for more.
 func (n *Notice) parts() []part {
 	list := []part{
 		{media: "text/plain", charset: "utf-8", description: "Notification", content: []byte(n.forPeople())},
@@ -103,7 +109,7 @@ func (n *Notice) parts() []part {
 	if len(n.Header) == 0 {
 		return list
 	}
-	// A header with octets above 127 has a media type of its own (RFC 6533).
+	// A header with octets above 127 has a media type of its own (RFC 6533 section 4.3).
 	header := part{media: "text/rfc822-headers", description: "Header of the undelivered message", content: n.Header}
 	if !isASCII(n.Header) {
 		header.media = "message/global-headers"

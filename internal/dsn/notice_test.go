@@ -37,7 +37,7 @@ func ordinary(t testing.TB) Notice {
 	return Notice{
 		ID: 0x2a, ReportingMTA: "mail.server.test", From: address(t, "postmaster@sender.test"), To: address(t, "bob@sender.test"),
 		Date: time.Date(2026, 11, 23, 12, 30, 0, 0, time.UTC), MessageID: "m1@sender.test", Subject: "The plan",
-		Arrival: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Header: []byte(original),
+		Arrival: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), RequireTLS: true, Header: []byte(original),
 		Failures: []Failure{{
 			Recipient: address(t, "ann@one.test"), At: time.Date(2026, 11, 23, 12, 29, 59, 0, time.UTC),
 			Code: 550, Enhanced: "5.1.1", Text: "no such user", Host: "mx.one.test",
@@ -65,7 +65,10 @@ func goldens(t testing.TB) map[string]Notice {
 	hostile.Failures[0].Text = "no\x1b[31m\r\nStatus: 2.0.0\n\n--=_dsn_000000000000002a\n.\n\u202Egnol " + strings.Repeat("x", 5000)
 	gone := ordinary(t)
 	gone.Header = nil
-	return map[string]Notice{"one": ordinary(t), "several": several, "foreign": foreign, "hostile": hostile, "no-header": gone}
+	optional := ordinary(t)
+	optional.RequireTLS = false
+	optional.Failures[0].Code, optional.Failures[0].Enhanced, optional.Failures[0].Text = 530, "5.7.0", "Must issue a STARTTLS command first"
+	return map[string]Notice{"optional": optional, "one": ordinary(t), "several": several, "foreign": foreign, "hostile": hostile, "no-header": gone}
 }
 
 func TestGoldenNotices(t *testing.T) {
@@ -160,6 +163,9 @@ func TestNoticesAreReadAsTheRFCsSay(t *testing.T) {
 			}
 			if got := p.header.Get("Auto-Submitted"); got != "auto-replied" {
 				t.Errorf("RFC 3834 section 5: Auto-Submitted is %q", got)
+			}
+			if got := p.header.Get("TLS-Required"); (got == "No") != (name == "optional") {
+				t.Errorf("RFC 8689 section 6: TLS-Required is %q", got)
 			}
 			third := "text/rfc822-headers"
 			if name == "foreign" {

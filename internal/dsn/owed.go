@@ -2,22 +2,47 @@ package dsn
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/tlspolicy"
 )
 
-// owed decides whether the sender of a message is owed a notice of its failure.
+// owed returns those failures of a message that its sender is owed a notice of.
 //
 //   - Nothing is ever sent about a message with the null reverse-path: notices have it, and
 //     so none is sent about a notice (RFC 3464 section 2, RFC 5321 section 4.5.5, SEC-62).
-//   - A message that came by the API has no notices: who calls it reads events.
-//   - Of those submitted by SMTP, the ones marked with REQUIRETLS have (RFC 8689 section
-//     5). Others asked for none: we do not offer the extension to ask (docs/adr/0012).
-func owed(e mail.Envelope, m *event.Meta) bool {
-	return !e.ReversePath.IsZero() && m.Method == accept.SMTP.String() && e.RequireTLS
+//   - Nothing about a message that came by the API: who calls it reads events.
+//   - With REQUIRETLS: about every failure (RFC 8689 section 4.2.1).
+//   - With TLS-Required: No: where TLS was not to be had and the server takes no plaintext
+//     (section 4.2.2).
+//   - About others nothing was asked for: we do not offer the extension to ask (docs/adr/0012).
+func owed(m *store.Message, failures []store.EventItem) []store.EventItem {
+	switch {
+	case m.Envelope.ReversePath.IsZero(), m.Meta.Method != accept.SMTP.String():
+		return nil
+	case m.Envelope.RequireTLS:
+		return failures
+	case m.Envelope.TLSOptional:
+		return slices.DeleteFunc(slices.Clone(failures), func(item store.EventItem) bool { return !forWantOfTLS(item.Data.Status) })
+	}
+	return nil
+}
+
+// forWantOfTLS reports whether an attempt failed because there was no TLS: we refused the
+// session for it, or the server said so.
+func forWantOfTLS(st *event.Status) bool {
+	if st == nil {
+		return false
+	}
+	if d := st.TLSDetail; d != nil && strings.HasPrefix(d.Result, "refused-") {
+		return true
+	}
+	return tlspolicy.DemandsTLS(mail.Reply{Code: st.Code, Enhanced: st.EnhancedCode, Text: st.Message, Local: st.Local})
 }
 
 // candidate tells the same as far as an event alone can, so that the message need not be
@@ -71,7 +96,7 @@ func noticeOf(m *store.Message, failures []store.EventItem, host string) (Notice
 	n := Notice{
 		ID: failures[0].ID, ReportingMTA: host,
 		From: mail.Address{Local: "postmaster", Domain: m.Meta.Domain}, To: m.Envelope.ReversePath,
-		MessageID: m.Meta.MessageID, Subject: m.Meta.Subject, Arrival: m.ID.Time(),
+		MessageID: m.Meta.MessageID, Subject: m.Meta.Subject, Arrival: m.ID.Time(), RequireTLS: m.Envelope.RequireTLS,
 	}
 	for i := range failures {
 		f, err := failureOf(&failures[i])

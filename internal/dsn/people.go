@@ -39,9 +39,14 @@ func (n *Notice) forPeople() string {
 		}
 	}
 	line("")
-	line("The message was submitted with REQUIRETLS: it may travel only over verified")
-	line("TLS, by servers that hold to the same, and so may this notice. Of the")
-	line("message itself, the header is all that is ever returned.")
+	if n.RequireTLS {
+		line("The message was submitted with REQUIRETLS: it may travel only over verified")
+		line("TLS, by servers that hold to the same. Therefore this notice holds its header,")
+		line("and none of its text.")
+	} else {
+		line("The message says \"TLS-Required: No\". It needed TLS all the same, and there was")
+		line("none to be had.")
+	}
 	return b.String()
 }
 
