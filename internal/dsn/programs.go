@@ -21,7 +21,7 @@ func (n *Notice) forPrograms() string {
 		field(&b, "Status", f.status())                  // section 2.3.4
 		// Section 2.3.5: the server that reported the status to us. It did not, where we decided.
 		if f.Host != "" && !f.Local && !f.Expired {
-			field(&b, "Remote-MTA", "dns; "+f.Host)
+			field(&b, "Remote-MTA", "dns; "+oneLine(f.Host, 255))
 		}
 		if d := f.diagnostic(); d != "" {
 			field(&b, "Diagnostic-Code", d) // section 2.3.6
