@@ -143,6 +143,11 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 	if err := f.begin(ctx); err != nil {
 		return false, err
 	}
+	if f.plan == f.at { // no batch is begun before the disk knows that the last one is done
+		if err := f.keepNow(ctx, true); err != nil {
+			return false, err
+		}
+	}
 	end, owing, more, err := f.read(ctx)
 	if err != nil {
 		return false, err

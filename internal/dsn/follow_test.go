@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,18 +198,21 @@ func TestTheFirstStartBeginsWithThePresent(t *testing.T) {
 	})
 }
 
-// Whatever step the process dies at, before or after its effect: in the end each failure
-// has been told of once.
-func TestACrashAnywhereNeitherLosesNorDoublesANotice(t *testing.T) {
+// Whatever call fails and whatever call the process dies at, before or after their effect:
+// in the end each failure has been told of once.
+func TestTroubleAndACrashAnywhereNeitherLoseNorDoubleANotice(t *testing.T) {
 	for _, after := range []bool{false, true} {
-		for n := 1; ; n++ {
-			s := &saboteur{n: n, after: after}
-			t.Run(fmt.Sprintf("call %d, after %v", n, after), func(t *testing.T) { crash(t, s) })
-			if s.calls < n {
-				break // there was no n-th call
-			}
-			if n > 50 {
-				t.Fatal("too many calls")
+		reached := true
+		for trouble := 0; reached; trouble++ { // 0: none
+			for death := trouble + 1; ; death++ {
+				s := &saboteur{fails: []int{trouble, death}, after: after}
+				t.Run(fmt.Sprintf("trouble at %d, death at %d, after %v", trouble, death, after), func(t *testing.T) { crash(t, s) })
+				if reached = s.calls >= trouble; s.calls < death {
+					break // there was no call with that number
+				}
+				if death > 30 {
+					t.Fatal("too many calls")
+				}
 			}
 		}
 	}
@@ -222,24 +226,24 @@ func crash(t *testing.T, s *saboteur) {
 	}
 	r.accept(submission("a@one.test", "b@two.test"))
 	r.accept(submission("c@one.test"))
-	r.settle("one.test", 550, "no such user")
 	f := r.follower(func(roles *Roles) {
 		roles.Cursors, roles.Door = sabotagedCursors{roles.Cursors, s}, sabotagedDoor{roles.Door, s}
 	})
-	var died error
-	for died == nil {
-		more, err := f.step(t.Context())
-		if died = err; !more && err == nil {
-			break
+	// What fails between trouble and the next try, or crash and restart, must not get
+	// into the batch that was begun.
+	for _, hop := range []string{"one.test", "two.test"} {
+		r.settle(hop, 550, "no such user")
+		if errs := r.stumble(f); errs > 0 && s.calls >= s.fails[1] {
+			r.restart()
+			f = r.follower()
 		}
 	}
-	if died != nil && !errors.Is(died, errSabotage) {
-		t.Fatal(died)
+	for r.stumble(f) > 0 {
+		if s.calls >= s.fails[1] {
+			r.restart()
+			f = r.follower()
+		}
 	}
-	// What fails between crash and restart must not get into the batch that was begun.
-	r.settle("two.test", 550, "no such user either")
-	r.restart()
-	r.catchUp(r.follower())
 	r.restart()
 	r.catchUp(r.follower())
 	told := map[string]int{}
@@ -251,6 +255,23 @@ func crash(t *testing.T, s *saboteur) {
 	for _, a := range []string{"a@one.test", "b@two.test", "c@one.test"} {
 		if told[a] != 1 {
 			t.Errorf("%s was told of %d times", a, told[a])
+		}
+	}
+}
+
+// stumble lets the follower read on until the end of the log, or until something fails.
+func (r *rig) stumble(f *Follower) (errs int) {
+	r.Helper()
+	for {
+		more, err := f.step(r.Context())
+		if err != nil && !errors.Is(err, errSabotage) {
+			r.Fatal(err)
+		}
+		if err != nil {
+			return 1
+		}
+		if !more {
+			return 0
 		}
 	}
 }
@@ -277,22 +298,22 @@ func TestRefusalsAndTrouble(t *testing.T) {
 	r.catchUp(f)
 	r.accept(submission("a@one.test"))
 	r.settle("one.test", 550, "no")
-	trouble.err = &accept.Error{Status: 507, Code: 452, Message: "Insufficient storage"}
+	trouble.mood(&accept.Error{Status: 507, Code: 452, Message: "Insufficient storage"})
 	for range 20 {
 		if more, err := f.step(t.Context()); err == nil || more {
 			t.Fatal("trouble was taken for an answer")
 		}
 	}
-	trouble.err = nil
+	trouble.mood(nil)
 	r.catchUp(f)
 	if n := r.pending(); n != 1 {
 		t.Fatalf("%d notices after the trouble", n)
 	}
 	r.accept(submission("b@two.test"))
 	r.settle("two.test", 550, "no")
-	trouble.err = &accept.Error{Status: 403, Code: 550, Message: "Domain is disabled"}
+	trouble.mood(&accept.Error{Status: 403, Code: 550, Message: "Domain is disabled"})
 	r.catchUp(f)
-	trouble.err = nil
+	trouble.mood(nil)
 	r.accept(submission("c@three.test"))
 	r.settle("three.test", 550, "no")
 	r.catchUp(f)
@@ -306,10 +327,19 @@ func TestRefusalsAndTrouble(t *testing.T) {
 
 type moodyDoor struct {
 	Acceptor
+	mu  sync.Mutex
 	err error
 }
 
+func (d *moodyDoor) mood(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err = err
+}
+
 func (d *moodyDoor) Accept(ctx context.Context, s accept.Submission) (accept.Receipt, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.err != nil {
 		return accept.Receipt{}, d.err
 	}
@@ -420,15 +450,15 @@ func TestRun(t *testing.T) {
 			f.Run(ctx)
 		}()
 		time.Sleep(time.Minute)
-		trouble.err = errors.New("not now")
+		trouble.mood(errors.New("not now"))
 		r.accept(submission("ann@one.test"))
 		r.settle("one.test", 550, "no")
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if n := strings.Count(r.log.String(), "notices to senders are late"); n < 10 || n > 20 {
+		if n := strings.Count(r.logged(), "notices to senders are late"); n < 10 || n > 20 {
 			t.Errorf("%d warnings in ten minutes", n)
 		}
-		trouble.err = nil
+		trouble.mood(nil)
 		time.Sleep(maxWait + time.Second)
 		synctest.Wait()
 		if n := r.pending(); n != 1 {

@@ -3,9 +3,10 @@ package dsn
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -66,6 +67,12 @@ func (r *rig) Write(p []byte) (int, error) {
 	r.logMu.Lock()
 	defer r.logMu.Unlock()
 	return r.log.Write(p)
+}
+
+func (r *rig) logged() string {
+	r.logMu.Lock()
+	defer r.logMu.Unlock()
+	return r.log.String()
 }
 
 func (r *rig) logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }
@@ -195,19 +202,19 @@ func (s *sent) failed() string {
 	return strings.Join(list, " ")
 }
 
-// A saboteur makes the n-th call of a follower fail, before or after it had its effect.
+// A saboteur makes some calls of a follower fail, before or after they had their effect.
 type saboteur struct {
-	n     int
+	fails []int // numbers of calls, from 1
 	after bool
 	calls int
 }
 
-var errSabotage = fmt.Errorf("the process died here")
+var errSabotage = errors.New("sabotage")
 
 // call makes one call.
 func (s *saboteur) call(f func() error) error {
 	s.calls++
-	if s.calls != s.n {
+	if !slices.Contains(s.fails, s.calls) {
 		return f()
 	}
 	if s.after {
