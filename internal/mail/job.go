@@ -13,7 +13,7 @@ type Envelope struct {
 	Need8Bit    bool     // content has octets above 127: the next hop must offer 8BITMIME
 	NeedUTF8    bool     // header or reverse-path needs SMTPUTF8 (RFC 6531); recipients say so themselves
 	RequireTLS  bool     // submitted with the REQUIRETLS extension (RFC 8689)
-	TLSOptional bool     // carries "TLS-Required: No" (RFC 8689 section 3); never together with RequireTLS
+	TLSOptional bool     // carries "TLS-Required: No" (RFC 8689 section 5)
 }
 
 // A Job is one message on its way to one next hop: what the queue hands to an
