@@ -170,3 +170,24 @@ func TestOtherFailuresAreToldOfByEventsAlone(t *testing.T) {
 		t.Errorf("%d notices arrived, want 1", len(got))
 	}
 }
+
+// RFC 8689 section 5: a notice should not be discarded because the next hop does not announce
+// REQUIRETLS. It holds no more than a header, and travels over verified TLS all the same.
+func TestANoticeIsNotLostWhereTheNextHopDoesNotKnowREQUIRETLS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rg := w.start(t)
+	to := w.receiveSecurely(t, "refuses", smtptest.Behaviour{Rcpt: func(string) string { return "550 5.1.1 no such user, said the receiver" }})
+	home := w.receive(t, "sender", smtptest.Valid, smtptest.Behaviour{})
+	rg.open(t, home.domain)
+	content := "From: bob@" + home.domain + "\r\nSubject: The plan\r\n\r\nThe SECRET itself\r\n"
+	if err := rg.submitSMTP(home.domain, false, &smtp.MailOptions{RequireTLS: true}, content, to.address()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the notice to arrive", func() bool { return len(home.Accepted()) > 0 })
+	n := home.Accepted()[0]
+	if n.From != "" || !n.TLS || strings.Contains(n.Params, "REQUIRETLS") {
+		t.Errorf("envelope of the notice: from %q %s, TLS %v", n.From, n.Params, n.TLS)
+	}
+	checkNotice(t, n.Content, to.address())
+}
