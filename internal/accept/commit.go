@@ -33,12 +33,13 @@ func (j *job) message(l letter) *store.NewMessage {
 		due = j.opts.due
 	}
 	content := l.content
+	requireTLS := j.requiresTLS()
 	m := &store.NewMessage{
 		ID: l.id, DomainID: j.domain.ID, Meta: j.meta(l), Content: &content,
 		Envelope: mail.Envelope{
 			ReversePath: j.reversePath, TLS: j.opts.tls, Need8Bit: l.result.Need8Bit,
 			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8(),
-			RequireTLS: j.s.RequireTLS, TLSOptional: l.result.TLSOptional && !j.s.RequireTLS, Report: j.s.Report,
+			RequireTLS: requireTLS, TLSOptional: l.result.TLSOptional && !requireTLS, Report: j.s.Report,
 		},
 	}
 	for _, a := range l.recipients {
@@ -54,6 +55,12 @@ func (j *job) message(l letter) *store.NewMessage {
 	}
 	return m
 }
+
+// requiresTLS tells whether the message is marked with REQUIRETLS. Whoever asks for it
+// gets it: an option that says no takes nothing back from a client that said it in
+// its envelope. Beside the marking a field TLS-Required: No counts for nothing; it may
+// travel, and does (RFC 8689 section 4.1).
+func (j *job) requiresTLS() bool { return j.s.RequireTLS || j.opts.requireTLS.Bool() }
 
 // lifetime is how long the message is tried: as it asks, as its domain says, or
 // the server's default.

@@ -155,6 +155,9 @@ func (j *job) rewrite(m *compose.Raw, in *spool) ([]letter, error) {
 		edit.Remove = append(edit.Remove, "Message-Id")
 		edit.Add = append(edit.Add, compose.Field{Name: "Message-Id", Value: "<" + messageID + ">"})
 	}
+	if j.opts.optional {
+		edit.Remove = append(edit.Remove, tlsRequired) // it comes with Headers
+	}
 	edit.Add = append(edit.Add, j.ownFields(id, m)...)
 	if !j.opts.travels("variables") {
 		edit.Remove = append(edit.Remove, "X-Mailgun-Variables")

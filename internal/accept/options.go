@@ -13,13 +13,15 @@ import (
 
 // options is what the sender asked for besides the message.
 type options struct {
-	tls       mail.TLSFlags
-	dkim      mail.Tri
-	testMode  bool
-	tags      []string
-	due       time.Time // zero: now
-	within    time.Duration
-	variables map[string]string
+	tls        mail.TLSFlags
+	requireTLS mail.Tri // the REQUIRETLS marking (RFC 8689)
+	optional   bool     // TLS-Required: No is to be added
+	dkim       mail.Tri
+	testMode   bool
+	tags       []string
+	due        time.Time // zero: now
+	within     time.Duration
+	variables  map[string]string
 
 	headers       []compose.Field // h: fields, without those that are options
 	messageID     string          // of h:Message-Id, as given
@@ -53,6 +55,15 @@ var controls = map[string]string{
 }
 
 const controlPrefix = "x-mailgun-"
+
+// ownControls are the X-Sealpost-* fields that mean what a parameter of ours means. The
+// name has no hyphen inside, as RFC 8689 writes it: X-Mailgun-Require-TLS is the
+// flag about our hop, and another thing.
+var ownControls = map[string]string{
+	"requiretls": "o:requiretls",
+}
+
+const ownPrefix = "x-sealpost-"
 
 // optionReader reads options one by one.
 type optionReader struct {
@@ -92,8 +103,16 @@ func parseOptions(params, fields []compose.Field, now time.Time, horizon time.Du
 			return options{}, err
 		}
 	}
+	if p.o.optional {
+		p.o.headers = append(slices.DeleteFunc(p.o.headers, isTLSRequired), compose.Field{Name: tlsRequired, Value: "No"})
+	}
 	return p.o, nil
 }
+
+// tlsRequired is the field of RFC 8689 section 3. A message must not have it twice.
+const tlsRequired = "TLS-Required"
+
+func isTLSRequired(f compose.Field) bool { return strings.EqualFold(f.Name, tlsRequired) }
 
 // sizeOf counts what the limit on options counts.
 func sizeOf(list []compose.Field) int {
@@ -110,7 +129,7 @@ func sizeOf(list []compose.Field) int {
 // optionKey returns the name under which an API parameter is known.
 func optionKey(name string) string {
 	lower := strings.ToLower(name)
-	if h, ok := strings.CutPrefix(lower, "h:"); ok && strings.HasPrefix(h, controlPrefix) {
+	if h, ok := strings.CutPrefix(lower, "h:"); ok && (strings.HasPrefix(h, controlPrefix) || strings.HasPrefix(h, ownPrefix)) {
 		return controlKey(h)
 	}
 	if strings.HasPrefix(lower, "h:") || strings.HasPrefix(lower, "v:") {
@@ -121,7 +140,11 @@ func optionKey(name string) string {
 
 // controlKey returns the parameter that a control field stands for; empty if none.
 func controlKey(name string) string {
-	return controls[strings.TrimPrefix(strings.ToLower(name), controlPrefix)]
+	lower := strings.ToLower(name)
+	if own, ok := strings.CutPrefix(lower, ownPrefix); ok {
+		return ownControls[own]
+	}
+	return controls[strings.TrimPrefix(lower, controlPrefix)]
 }
 
 // read takes one option. Unknown ones are ignored, as the API promises.
@@ -152,6 +175,13 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		return p.flag(&p.o.tls.RequireTLS, f)
 	case "o:skip-verification":
 		return p.flag(&p.o.tls.SkipVerification, f)
+	case "o:requiretls":
+		return p.flag(&p.o.requireTLS, f)
+	case "o:tls-required":
+		if !strings.EqualFold(value, "no") { // RFC 8689 section 3 knows no other value
+			return invalid("%s must be no", printable(f.Name))
+		}
+		p.o.optional = true
 	case "o:dkim":
 		return p.flag(&p.o.dkim, f)
 	case "o:testmode":

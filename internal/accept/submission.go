@@ -78,7 +78,8 @@ type Submission struct {
 	// returned by Accept, wrapped, and nothing is stored.
 	Raw io.Reader
 
-	// RequireTLS: the client asked for REQUIRETLS (RFC 8689).
+	// RequireTLS: the message is marked with REQUIRETLS (RFC 8689), whatever Options or
+	// control fields say. They may mark it as well.
 	RequireTLS bool
 
 	// Report: the message carries a TLS report of ours (RFC 8460); see mail.Envelope.

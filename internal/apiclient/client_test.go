@@ -272,6 +272,7 @@ func TestSendWritesEveryPart(t *testing.T) {
 	a, err := c.Send(t.Context(), "a.example", Message{
 		From: "Ann <ann@a.example>", To: []string{"b@b.example", "c@c.example"}, Bcc: []string{"d@d.example"}, Subject: "Grüße", Text: "hi",
 		Headers: [][2]string{{"X-A", "1"}, {"X-A", "2"}}, Tags: []string{"t,1"}, TLS: TLSFlags{RequireTLS: &yes, SkipVerification: &no},
+		REQUIRETLS: true, TLSOptional: true,
 		Attachments: []Attachment{{"a b.txt", func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(big)), nil }}},
 	})
 	if err != nil || a.Value.ID != "<1@a.example>" || a.Date.IsZero() {
@@ -279,7 +280,7 @@ func TestSendWritesEveryPart(t *testing.T) {
 	}
 	want := map[string][]string{
 		"from": {"Ann <ann@a.example>"}, "to": {"b@b.example", "c@c.example"}, "bcc": {"d@d.example"}, "subject": {"Grüße"}, "text": {"hi"},
-		"h:X-A": {"1", "2"}, "o:tag": {"t,1"}, "o:require-tls": {"true"}, "o:skip-verification": {"false"}, "file a b.txt": {"300000"},
+		"h:X-A": {"1", "2"}, "o:tag": {"t,1"}, "o:require-tls": {"true"}, "o:skip-verification": {"false"}, "o:requiretls": {"yes"}, "o:tls-required": {"no"}, "file a b.txt": {"300000"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("form (-want +got):\n%s", diff)

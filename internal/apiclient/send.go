@@ -23,6 +23,8 @@ type Message struct {
 	Headers     [][2]string // name and value of further header fields, in order
 	Tags        []string
 	TLS         TLSFlags
+	REQUIRETLS  bool // marked with it (RFC 8689)
+	TLSOptional bool // gets the field TLS-Required: No
 	Attachments []Attachment
 }
 
@@ -85,6 +87,12 @@ func (m Message) write(form *multipart.Writer) error {
 	}
 	options := url.Values{}
 	m.TLS.put(options, "o:require-tls", "o:skip-verification")
+	if m.REQUIRETLS {
+		options.Set("o:requiretls", "yes")
+	}
+	if m.TLSOptional {
+		options.Set("o:tls-required", "no")
+	}
 	for name := range options {
 		fields = append(fields, field{name, options.Get(name)})
 	}

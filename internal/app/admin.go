@@ -46,6 +46,8 @@ func (a *app) adminHandler() http.Handler {
 			Name: "sealpost_starttls_downgrades_total",
 			Help: "Sessions in which an MX host that gave TLS before did not offer it (tls-downgrade-suspected). Normal is a few.",
 		}, func() float64 { return float64(a.peers.Stats().Downgrades) }),
+		noticeCounter("sent", func() int64 { return a.notices.Stats().Notified }),
+		noticeCounter("lost", func() int64 { return a.notices.Stats().Unnotified }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sealpost_path_strips_starttls",
 			Help: "1 if several MX hosts stopped offering STARTTLS within an hour: something near this server may strip it. Normal is 0; page somebody.",
@@ -65,6 +67,16 @@ func (a *app) adminHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	return mux
+}
+
+// noticeCounter counts senders who were owed a notice, by what came of it.
+func noticeCounter(outcome string, value func() int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "sealpost_dsn_total",
+		Help: "Delivery status notifications owed to senders: sent, or lost because they could not be made (the log says why). " +
+			"Lost is normal for domains that may not send any more, else 0.",
+		ConstLabels: prometheus.Labels{"outcome": outcome},
+	}, func() float64 { return float64(value()) })
 }
 
 // readyz says whether mail can be accepted and delivered, and if not, why.

@@ -24,6 +24,7 @@ import (
 	"github.com/sealpost/sealpost/internal/dane"
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
+	"github.com/sealpost/sealpost/internal/dsn"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/impact"
 	"github.com/sealpost/sealpost/internal/lab"
@@ -95,6 +96,7 @@ type app struct {
 	queue      *queue.Queue
 	accept     *accept.Room
 	impact     *impact.Analyst
+	notices    *dsn.Follower
 	api        *httpapi.API
 	submission *submission.Server      // nil if no listener is configured
 	apiCert    *submission.Certificate // nil if the API is plain HTTP
@@ -230,6 +232,9 @@ func (a *app) buildDoors() error {
 		Lifetime:        a.cfg.Delivery.Lifetime,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
+	a.notices = dsn.New(dsn.Config{Hostname: a.cfg.Server.Hostname}, dsn.Roles{
+		Journal: a.store, Events: a.store, Messages: a.store, Cursors: a.store, Door: a.accept,
+	}, a.log)
 	verifier, err := credential.NewVerifier(a.store)
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)

@@ -170,6 +170,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	serve("MTA-STS", func() error { return a.sts.Run(ctx) })
 	services.Go(func() { a.reports.Run(ctx, a.accept) })
 	services.Go(func() { a.watchResolver(ctx) })
+	services.Go(func() { a.notices.Run(ctx) }) // ends with the doors: it is one
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() { a.keepExceptions(ctx) })
 	services.Go(func() { a.impact.Watch(ctx, a.store, a.log) })

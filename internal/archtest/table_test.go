@@ -58,13 +58,15 @@ func table() map[string]room {
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
+		// What follows from events.
+		"dsn": {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec httpapi impact lab mail mtasts mx netguard " +
-			"peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn httpapi impact lab mail mtasts mx " +
+			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -31,9 +31,11 @@ type sendCmd struct {
 	Header  []string `sep:"none" placeholder:"NAME=VALUE" help:"Further header field; repeat for more."`
 	Tag     []string `sep:"none" placeholder:"TAG" help:"Tag for statistics and filters; repeat for more."`
 	tlsFlags
-	Domain  string        `placeholder:"DOMAIN" help:"Sending domain; that of --from if not given."`
-	Wait    bool          `help:"Wait until every recipient's copy is delivered or failed, and fail unless all were delivered."`
-	Timeout time.Duration `default:"15m" placeholder:"15m" help:"How long --wait waits; 0 is without end. The message stays queued."`
+	REQUIRETLS  bool          `name:"requiretls" help:"Mark it with REQUIRETLS: verified TLS on every hop to the mailbox, or no delivery (RFC 8689). Not the same as --require-tls."`
+	TLSRequired string        `name:"tls-required" enum:",no" default:"" placeholder:"no" help:"=no adds TLS-Required: No, which sets the TLS policy of the recipient aside (RFC 8689)."`
+	Domain      string        `placeholder:"DOMAIN" help:"Sending domain; that of --from if not given."`
+	Wait        bool          `help:"Wait until every recipient's copy is delivered or failed, and fail unless all were delivered."`
+	Timeout     time.Duration `default:"15m" placeholder:"15m" help:"How long --wait waits; 0 is without end. The message stays queued."`
 }
 
 // Run sends a message.
@@ -79,7 +81,8 @@ func (c sendCmd) Run(ctx context.Context, s *session) error {
 
 // message makes the message of the arguments.
 func (c sendCmd) message(s *session) (apiclient.Message, error) {
-	m := apiclient.Message{From: c.From, To: c.To, Cc: c.Cc, Bcc: c.Bcc, Subject: c.Subject, Text: c.Text, HTML: c.HTML, Tags: c.Tag, TLS: c.flags()}
+	m := apiclient.Message{From: c.From, To: c.To, Cc: c.Cc, Bcc: c.Bcc, Subject: c.Subject, Text: c.Text, HTML: c.HTML, Tags: c.Tag, TLS: c.flags(),
+		REQUIRETLS: c.REQUIRETLS, TLSOptional: c.TLSRequired == "no"}
 	if c.Text == "" && c.HTML == "" {
 		return m, usagef("the message has no body; give --text, --html, or --text - to read it from standard input")
 	}

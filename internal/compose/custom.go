@@ -38,8 +38,12 @@ func neverCustom(name string) bool {
 // isControlField reports whether a field of a submitted message speaks to us and
 // does not travel.
 func isControlField(name string) bool {
-	const prefix = "x-mailgun-"
-	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+	for _, prefix := range [...]string{"x-mailgun-", "x-sealpost-"} {
+		if len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 const variablesField = "X-Mailgun-Variables"

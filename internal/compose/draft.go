@@ -51,7 +51,7 @@ type Result struct {
 	Summary
 	Need8Bit    bool // the body has octets above 127: the next hop must offer 8BITMIME
 	NeedUTF8    bool // a header has octets above 127: it must offer SMTPUTF8 (RFC 6531)
-	TLSOptional bool // carries "TLS-Required: No" (RFC 8689 section 5)
+	TLSOptional bool // carries "TLS-Required: No" (RFC 8689 section 3)
 }
 
 // A Summary is what the log and the stored message say about a content. Texts

@@ -141,7 +141,9 @@ func (w *fieldWriter) check() error {
 }
 
 // tlsOptional reports whether the header says "TLS-Required: No" (RFC 8689
-// section 5). Given twice it counts for nothing.
+// section 3). "No" is the only value there is, and a message must not have the
+// field twice: whatever is not exactly one "No" counts for nothing, so that the
+// recipient's policy stays in force.
 func (h header) tlsOptional() bool {
 	return h.count("TLS-Required") == 1 && strings.EqualFold(h.get("TLS-Required"), "no")
 }

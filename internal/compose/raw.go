@@ -25,8 +25,8 @@ const (
 type Raw struct {
 	From      mail.Mailbox // of the one From field
 	MessageID string       // without angle brackets; empty: it had none that can be used, Write gives it Edit.MessageID
-	// Control are the X-Mailgun-* fields in order, names as written, values
-	// unfolded, decoded and without control characters. They do not travel, except
+	// Control are the X-Mailgun-* and X-Sealpost-* fields in order, names as written,
+	// values unfolded, decoded and without control characters. They do not travel, except
 	// X-Mailgun-Variables, which is listed here as well.
 	Control     []Field
 	Attachments []Attachment

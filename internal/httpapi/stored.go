@@ -232,7 +232,9 @@ func disposition(name string) string {
 	return "attachment"
 }
 
-// resendMessage sends a stored message once more, to other recipients.
+// resendMessage sends a stored message once more, to other recipients. What its
+// sender said about TLS holds for it still. The control fields that said so did not
+// travel, so it comes from the envelope; a field TLS-Required is in the content.
 func (a *API) resendMessage(w http.ResponseWriter, r *request) error {
 	p, err := a.params(r)
 	if err != nil {
@@ -241,10 +243,24 @@ func (a *API) resendMessage(w http.ResponseWriter, r *request) error {
 	if p.Get("to") == "" {
 		return badRequest("to parameter is missing")
 	}
-	_, content, err := a.findStored(r)
+	m, content, err := a.findStored(r)
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	return a.accept(w, r, accept.Submission{Sender: sender(r), To: p.Values["to"], Raw: content})
+	return a.accept(w, r, accept.Submission{
+		Sender: sender(r), To: p.Values["to"], Raw: content,
+		Options: flagOptions(m.Envelope.TLS), RequireTLS: m.Envelope.RequireTLS,
+	})
+}
+
+// flagOptions returns the parameters that set the message level of the two flags.
+func flagOptions(f mail.TLSFlags) []compose.Field {
+	var list []compose.Field
+	for name, t := range map[string]mail.Tri{"o:require-tls": f.RequireTLS, "o:skip-verification": f.SkipVerification} {
+		if t != mail.Unset {
+			list = append(list, compose.Field{Name: name, Value: t.String()})
+		}
+	}
+	return list
 }

@@ -13,7 +13,7 @@ type Envelope struct {
 	Need8Bit    bool     // content has octets above 127: the next hop must offer 8BITMIME
 	NeedUTF8    bool     // header or reverse-path needs SMTPUTF8 (RFC 6531); recipients say so themselves
 	RequireTLS  bool     // submitted with the REQUIRETLS extension (RFC 8689)
-	TLSOptional bool     // carries "TLS-Required: No" (RFC 8689 section 5)
+	TLSOptional bool     // carries "TLS-Required: No" (RFC 8689 section 3)
 	// Report: the message carries a TLS report. Its sessions are not counted for
 	// another one, or two systems report to each other for ever (RFC 8460 section 3).
 	Report bool `json:",omitempty"`

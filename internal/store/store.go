@@ -46,6 +46,7 @@ type Store interface {
 	Queue
 	Messages
 	Events
+	Journal
 	Domains
 	Keys
 	Credentials
@@ -54,6 +55,7 @@ type Store interface {
 	Overrides
 	Audit
 	TLSReports
+	Cursors
 	io.Closer
 }
 

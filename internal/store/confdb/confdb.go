@@ -3,7 +3,8 @@
 // message, so the package holds all of them in memory and writes through to four
 // SQL tables. The audit log is a fifth: every change of the others is noted there, in the
 // transaction that makes it. Beside them are tables of what rooms remember: which MX hosts
-// gave TLS, what MTA-STS policies recipient domains have, the statistics for TLS reports.
+// gave TLS, what MTA-STS policies recipient domains have, the statistics for TLS reports,
+// how far the followers of the event log have come.
 //
 // Its statements are written once in the SQL that SQLite and PostgreSQL both
 // accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Opener) {
 		{"Settle", settleTests},
 		{"Rows", rowTests},
 		{"Events", eventTests},
+		{"Journal", journalTests},
 		{"Prune", pruneTests},
 		{"Domains", domainTests},
 		{"Peers", peerTests},
@@ -45,6 +46,7 @@ func Run(t *testing.T, open Opener) {
 		{"Logins", loginTests},
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
+		{"Cursors", cursorTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
@@ -129,7 +131,7 @@ func (f *fixture) message(domain int64, recipients ...string) *store.NewMessage 
 	m := &store.NewMessage{
 		ID:       id,
 		DomainID: domain,
-		Envelope: mail.Envelope{ReversePath: address("bounce@sender.example"), TLS: mail.TLSFlags{RequireTLS: mail.True}, Need8Bit: true, Report: true},
+		Envelope: mail.Envelope{ReversePath: address("bounce@sender.example"), TLS: mail.TLSFlags{RequireTLS: mail.True}, Need8Bit: true, RequireTLS: true, Report: true},
 		Meta: event.Meta{
 			Domain: fmt.Sprintf("d%d.example", domain), MessageID: id.String() + "@sender.example", Sender: "bounce@sender.example",
 			From: "News <news@sender.example>", Subject: "Hello, wörld", Recipients: recipients, Size: 5, Tags: []string{"a", "b"},

@@ -1,0 +1,341 @@
+package dsn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+const (
+	defaultEvery = 2 * time.Second
+	// keepEvery is how often the place in the log is kept when there was nothing to do.
+	// What was passed over since is passed over again after a crash, and that is all.
+	keepEvery = 10 * time.Minute
+	pageSize  = 500
+	// maxTries is how often a message that cannot be read is tried before its sender is
+	// left without a notice, so that others get theirs.
+	maxTries = 6
+	maxWait  = time.Minute
+)
+
+// Names of the cursors. All failures up to doneCursor have been dealt with; those behind
+// it, up to planCursor, were perhaps.
+const (
+	doneCursor = "dsn"
+	planCursor = "dsn-plan"
+)
+
+// An Acceptor takes messages, as accept.Room does.
+type Acceptor interface {
+	Accept(ctx context.Context, s accept.Submission) (accept.Receipt, error)
+}
+
+// A Journal is the event log of all domains, as store.Journal is.
+type Journal interface {
+	Journal(ctx context.Context, q store.JournalQuery) (store.JournalPage, error)
+}
+
+// Messages finds messages and what is left of their contents, as store.Messages does.
+type Messages interface {
+	Message(ctx context.Context, domainID int64, id mail.ID) (store.Message, error)
+	Content(ctx context.Context, domainID int64, id mail.ID) (store.Content, error)
+}
+
+// Roles are what a follower reads from and writes to.
+type Roles struct {
+	Journal  Journal
+	Events   store.Events // to find the notices that were accepted already
+	Messages Messages
+	Cursors  store.Cursors
+	Door     Acceptor
+}
+
+// Config is what a follower is told. Hostname is required.
+type Config struct {
+	Hostname string        // reporting MTA
+	Every    time.Duration // between looks into the log; 0: 2 s
+}
+
+// A Follower sends a notice for each message that failed for good and whose sender is
+// owed one. Failures of one message that it sees together make one notice; no failure is
+// in two.
+//
+// It does so through crashes. What it reads at a time is a batch: before the first notice
+// of a batch is handed over, the batch's end is on disk, and after the last one its
+// beginning moves there. A batch that was begun is therefore read again to the same
+// end, makes the same notices under the same Message-IDs, and those that the log
+// knows as accepted are not sent again. (It may be read again from an earlier beginning,
+// if batches with nothing to do came before: that adds nothing.) A follower that starts for the first time
+// begins with the present: nobody wants to hear of failures from before it existed.
+type Follower struct {
+	roles Roles
+	cfg   Config
+	log   *slog.Logger
+
+	begun bool
+	at    mail.ID // everything up to here was dealt with
+	kept  mail.ID // what doneCursor holds
+	plan  mail.ID // what planCursor holds; above at: the end of a batch that was begun
+	saved time.Time
+	tries map[mail.ID]int // of messages that could not be read
+
+	notified, unnotified atomic.Int64
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	Notified   int64 // notices handed over
+	Unnotified int64 // senders who were owed a notice and got none; the log says why
+}
+
+// Stats returns the counts. It may be called while the follower runs.
+func (f *Follower) Stats() Stats {
+	return Stats{Notified: f.notified.Load(), Unnotified: f.unnotified.Load()}
+}
+
+// New returns a follower.
+func New(cfg Config, roles Roles, log *slog.Logger) *Follower {
+	if cfg.Every <= 0 {
+		cfg.Every = defaultEvery
+	}
+	return &Follower{roles: roles, cfg: cfg, log: log, tries: map[mail.ID]int{}}
+}
+
+// Run follows the log until ctx ends. What goes wrong is logged and tried again, more and
+// more slowly. It must not be called twice.
+func (f *Follower) Run(ctx context.Context) {
+	wait := f.cfg.Every
+	for {
+		more, err := f.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			f.log.WarnContext(ctx, "notices to senders are late", "error", err)
+			wait = min(2*wait, maxWait)
+		default:
+			wait = f.cfg.Every
+		}
+		if more && err == nil {
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// step deals with one batch, the one that was begun if there is one.
+func (f *Follower) step(ctx context.Context) (more bool, err error) {
+	if err := f.begin(ctx); err != nil {
+		return false, err
+	}
+	if f.plan == f.at { // no batch is begun before the disk knows that the last one is done
+		if err := f.keepNow(ctx, true); err != nil {
+			return false, err
+		}
+	}
+	end, owing, more, err := f.read(ctx)
+	if err != nil {
+		return false, err
+	}
+	if len(owing) == 0 {
+		f.at = end
+		return more, f.keepNow(ctx, false)
+	}
+	if f.plan <= f.at {
+		if err := f.roles.Cursors.SetCursor(ctx, planCursor, end); err != nil {
+			return false, err
+		}
+		f.plan = end
+	}
+	for _, failures := range byMessage(owing) {
+		if err := f.notify(ctx, failures); err != nil {
+			return false, err
+		}
+	}
+	f.at = end
+	return more, f.keepNow(ctx, true)
+}
+
+// begin finds the place where the last follower stopped.
+func (f *Follower) begin(ctx context.Context) (err error) {
+	if f.begun {
+		return nil
+	}
+	if f.at, err = f.roles.Cursors.Cursor(ctx, doneCursor); err != nil {
+		return err
+	}
+	if f.plan, err = f.roles.Cursors.Cursor(ctx, planCursor); err != nil {
+		return err
+	}
+	f.kept = f.at
+	if f.at == 0 {
+		f.at = mail.FirstID(time.Now())
+		if err := f.keepNow(ctx, true); err != nil {
+			return err
+		}
+	}
+	f.begun = true
+	return nil
+}
+
+// read returns the end of the next batch, and the failures in it that a notice may be
+// owed for. The end of a batch that was begun stays where it was.
+func (f *Follower) read(ctx context.Context) (end mail.ID, owing []store.EventItem, more bool, err error) {
+	end = f.at
+	for {
+		page, err := f.roles.Journal.Journal(ctx, store.JournalQuery{After: end, Limit: pageSize, Types: []event.Type{event.FailedPermanent}})
+		if err != nil {
+			return 0, nil, false, err
+		}
+		for i := range page.Items {
+			item := &page.Items[i]
+			if f.plan > f.at && item.ID > f.plan {
+				break
+			}
+			if candidate(item) {
+				owing = append(owing, *item)
+			}
+		}
+		switch end = page.Cursor; {
+		case f.plan <= f.at:
+			return end, owing, page.More, nil
+		case end >= f.plan:
+			return f.plan, owing, true, nil
+		case !page.More: // the log lost its end: that day's file was damaged or taken away
+			return f.plan, owing, true, nil
+		}
+	}
+}
+
+// keepNow keeps the place in the log; when it does not matter, only now and then.
+func (f *Follower) keepNow(ctx context.Context, matters bool) error {
+	if f.kept == f.at || !matters && time.Since(f.saved) < keepEvery {
+		return nil
+	}
+	if err := f.roles.Cursors.SetCursor(ctx, doneCursor, f.at); err != nil {
+		return err
+	}
+	f.kept, f.saved = f.at, time.Now()
+	return nil
+}
+
+// notify sends the notice about one message, if one is owed and was not sent.
+func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error {
+	first := &failures[0]
+	log := f.log.With("message", first.Message.String(), "domain", first.Meta.Domain)
+	m, err := f.roles.Messages.Message(ctx, first.DomainID, first.Message)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // past its retention
+		return nil
+	case err != nil && ctx.Err() == nil && f.giveUp(first.ID):
+		f.lost(ctx, log, slog.LevelError, err)
+		return nil
+	case err != nil:
+		return fmt.Errorf("read message %v: %w", first.Message, err)
+	}
+	if failures = owed(&m, failures); len(failures) == 0 {
+		return nil
+	}
+	n, err := noticeOf(&m, failures, f.cfg.Hostname)
+	if err != nil {
+		f.lost(ctx, log, slog.LevelError, err)
+		return nil
+	}
+	if known, err := f.sent(ctx, &n, m.DomainID); err != nil || known {
+		return err
+	}
+	n.Date = time.Now().UTC()
+	if n.Header, err = f.header(ctx, &m); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		log.WarnContext(ctx, "notice is sent without the message's header", "error", err)
+	}
+	return f.handOver(ctx, log, &n, m.Meta.Domain)
+}
+
+// giveUp counts a failed try and reports whether it was the last.
+func (f *Follower) giveUp(id mail.ID) bool {
+	if f.tries[id]++; f.tries[id] < maxTries {
+		return false
+	}
+	delete(f.tries, id)
+	return true
+}
+
+// lost says that a sender who is owed a notice gets none.
+func (f *Follower) lost(ctx context.Context, log *slog.Logger, level slog.Level, err error) {
+	f.unnotified.Add(1)
+	log.Log(ctx, level, "sender left without notice", "error", err)
+}
+
+// sent reports whether the notice was accepted before.
+func (f *Follower) sent(ctx context.Context, n *Notice, domainID int64) (bool, error) {
+	page, err := f.roles.Events.Events(ctx, store.EventQuery{
+		DomainID: domainID, MessageID: MessageIDOf(n.ID, n.From.Domain), After: n.ID, Ascending: true, Limit: 1,
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for notice %v: %w", n.ID, err)
+	}
+	return len(page.Items) > 0, nil
+}
+
+// header returns the header section of the message; none if its content is not kept any more.
+func (f *Follower) header(ctx context.Context, m *store.Message) ([]byte, error) {
+	c, err := f.roles.Messages.Content(ctx, m.DomainID, m.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Open()
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return readHeader(r)
+}
+
+// handOver gives the notice to the room behind the doors. It is protected in the same
+// manner as the message that it is about (RFC 8689 section 5, SEC-56).
+func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, domain string) error {
+	var content bytes.Buffer
+	if _, err := n.WriteTo(&content); err != nil {
+		f.lost(ctx, log, slog.LevelError, err)
+		return nil
+	}
+	receipt, err := f.roles.Door.Accept(ctx, accept.Submission{
+		Sender: accept.Sender{Door: accept.SMTP, Domain: domain}, Recipients: []mail.Address{n.To},
+		Raw: &content, RequireTLS: n.RequireTLS,
+	})
+	var refusal *accept.Error
+	switch {
+	case errors.As(err, &refusal) && refusal.Status < 500: // the domain is gone, or may not send now
+		f.lost(ctx, log, slog.LevelWarn, err)
+	case err != nil:
+		return fmt.Errorf("accept notice %v: %w", n.ID, err)
+	default:
+		f.notified.Add(1)
+		log.InfoContext(ctx, "sender notified", "notice", receipt.ID.String(), "recipient", n.To.String(), "failures", len(n.Failures))
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package dsn
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/textproto"
+	"strings"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/mail"
+)
+
+// A Notice is a DSN about one message whose recipients, all or some, will not be
+// reached. Its texts may be foreign: they are quoted and escaped where they stand.
+type Notice struct {
+	ID           mail.ID // of the first failure's event: names the notice, and delimits its parts
+	ReportingMTA string  // our host name
+	From         mail.Address
+	To           mail.Address // reverse-path of the message; never the null one
+	Date         time.Time    // of the notice
+
+	MessageID string    // of the message, without angle brackets; empty: it is not told
+	Subject   string    // of the message, decoded; empty: it is not told
+	Arrival   time.Time // when the message was accepted
+	// RequireTLS: the message is marked with REQUIRETLS. Else it has the field
+	// TLS-Required: No, and the notice gets it too.
+	RequireTLS bool
+	// Header is the header section of the message as it travelled, CRLF line ends, without
+	// the blank line. Empty if it is no longer kept: the notice then has no third part.
+	Header   []byte
+	Failures []Failure // at least one
+}
+
+// A Failure is one recipient that the message will never reach.
+type Failure struct {
+	Recipient mail.Address
+	At        time.Time // of the last attempt, or when it was given up
+	Code      int       // of the reply, three digits; 0: there was none
+	Enhanced  string    // enhanced status code of the reply; empty: none
+	Text      string    // of the reply, lines joined by "\n"
+	// Local: the reply is in our words. Else it is that of the server at Host.
+	Local bool
+	Host  string // MX host contacted last; empty: none
+	// Expired: the message grew too old. Code and Text are those of the last attempt.
+	Expired bool
+}
+
+// MessageIDOf returns the Message-ID of the notice with that id from the sending
+// domain, without angle brackets. It is always the same, so that a notice which was
+// accepted already can be found.
+func MessageIDOf(id mail.ID, domain string) string { return "dsn." + id.String() + "@" + domain }
+
+// WriteTo writes the notice as a message with CRLF line ends, in 7-bit unless To
+// needs SMTPUTF8. The same notice gives the same octets. Errors are w's.
+func (n *Notice) WriteTo(w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	n.writeHeader(&b)
+	parts := multipart.NewWriter(&b)
+	if err := parts.SetBoundary(n.boundary()); err != nil {
+		return 0, fmt.Errorf("delimit notice: %w", err)
+	}
+	for _, p := range n.parts() {
+		if err := p.write(parts); err != nil {
+			return 0, fmt.Errorf("write %s: %w", p.media, err)
+		}
+	}
+	if err := parts.Close(); err != nil {
+		return 0, fmt.Errorf("end notice: %w", err)
+	}
+	return b.WriteTo(w)
+}
+
+// boundary cannot occur in a part: the header was written before the id was given.
+func (n *Notice) boundary() string { return "=_dsn_" + n.ID.String() }
+
+// writeHeader writes the header section.
+func (n *Notice) writeHeader(b *bytes.Buffer) {
+	put := func(name, value string) { fmt.Fprintf(b, "%s: %s\r\n", name, value) }
+	put("From", mail.Mailbox{Name: "Mail Delivery System", Address: n.From}.String())
+	put("To", n.To.String())
+	put("Subject", "Your message could not be delivered")
+	put("Date", n.Date.Format(time.RFC1123Z))
+	put("Message-ID", "<"+MessageIDOf(n.ID, n.From.Domain)+">")
+	if id := n.MessageID; id != "" && printableASCII(id) {
+		put("In-Reply-To", "<"+id+">")
+		put("References", "<"+id+">")
+	}
+	put("Auto-Submitted", "auto-replied") // RFC 3834 section 5
+	if !n.RequireTLS {
+		put("TLS-Required", "No") // RFC 8689 section 6: what the sender wanted of TLS goes for what answers it
+	}
+	put("MIME-Version", "1.0")
+	// RFC 6522 section 3, RFC 3464 section 2: the type of the report is that of its second part.
+	put("Content-Type", "multipart/report; report-type=delivery-status;\r\n\tboundary=\""+n.boundary()+"\"")
+	b.WriteString("\r\n")
+}
+
+// parts returns the parts in their order (RFC 6522 section 3). The third is never the whole
+// message: of one that is marked with REQUIRETLS the header alone is returned, as if
+// RET=HDRS had been asked for (RFC 8689 section 5), and of others nobody asked for more.
+func (n *Notice) parts() []part {
+	list := []part{
+		{media: "text/plain", charset: "utf-8", description: "Notification", content: []byte(n.forPeople())},
+		{media: "message/delivery-status", description: "Delivery report", content: []byte(n.forPrograms())},
+	}
+	if len(n.Header) == 0 {
+		return list
+	}
+	// A header with octets above 127 has a media type of its own (RFC 6533 section 4.3).
+	header := part{media: "text/rfc822-headers", description: "Header of the undelivered message", content: n.Header}
+	if !isASCII(n.Header) {
+		header.media = "message/global-headers"
+	}
+	return append(list, header)
+}
+
+// A part is one part of the report.
+type part struct {
+	media, charset, description string
+	content                     []byte // lines end with CRLF
+}
+
+// maxLine is the longest line of a 7-bit part without its CRLF (RFC 5321 section 4.5.3.1.6).
+const maxLine = 998
+
+// write adds the part, encoded where it is not 7-bit.
+func (p *part) write(to *multipart.Writer) error {
+	h := textproto.MIMEHeader{"Content-Type": {p.media}, "Content-Description": {p.description}}
+	if p.charset != "" {
+		h.Set("Content-Type", p.media+"; charset="+p.charset)
+	}
+	plain := isASCII(p.content) && longestLine(p.content) <= maxLine
+	h.Set("Content-Transfer-Encoding", "7bit")
+	if !plain {
+		h.Set("Content-Transfer-Encoding", "quoted-printable")
+	}
+	w, err := to.CreatePart(h)
+	if err != nil {
+		return err
+	}
+	if plain {
+		_, err = w.Write(p.content)
+		return err
+	}
+	qp := quotedprintable.NewWriter(w)
+	if _, err := qp.Write(p.content); err != nil {
+		return err
+	}
+	return qp.Close()
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// printableASCII reports whether s holds visible ASCII characters only.
+func printableASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+func longestLine(b []byte) int {
+	longest := 0
+	for line := range bytes.Lines(b) {
+		longest = max(longest, len(bytes.TrimRight(line, "\r\n")))
+	}
+	return longest
+}

@@ -1,0 +1,38 @@
+package confdb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+var _ store.Cursors = (*DB)(nil)
+
+// Cursor returns the position kept under the name. Like peers it is read from the
+// table: it is asked for at start.
+func (db *DB) Cursor(ctx context.Context, name string) (mail.ID, error) {
+	var position int64
+	err := db.read.QueryRowContext(ctx, `SELECT position FROM cursor WHERE name = $1`, name).Scan(&position)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read cursor %s: %w", name, err)
+	}
+	return mail.ID(position), nil
+}
+
+// SetCursor keeps the position under the name.
+func (db *DB) SetCursor(ctx context.Context, name string, position mail.ID) error {
+	return db.change(ctx, func(ctx context.Context, q Queryer) error {
+		if _, err := q.ExecContext(ctx, `INSERT INTO cursor (name, position) VALUES ($1, $2)
+			ON CONFLICT (name) DO UPDATE SET position = excluded.position`, name, int64(position)); err != nil {
+			return fmt.Errorf("write cursor %s: %w", name, err)
+		}
+		return nil
+	}, func() {})
+}
