@@ -44,7 +44,7 @@ func table() map[string]room {
 		// Out: one attempt, and when to make it.
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
-		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact"},
+		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact store store/sqlite"},
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
