@@ -25,6 +25,7 @@ import (
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/lab"
+	"github.com/sealpost/sealpost/internal/mtasts"
 	"github.com/sealpost/sealpost/internal/mx"
 	"github.com/sealpost/sealpost/internal/netguard"
 	"github.com/sealpost/sealpost/internal/peers"
@@ -46,6 +47,9 @@ type Options struct {
 	// HandshakeTimeout is the limit for a TLS handshake with an MX host; 0 is the
 	// real one, 30 s. It is for tests and the lab, where receivers stall on purpose.
 	HandshakeTimeout time.Duration
+	// PolicyPort is the HTTPS port of MTA-STS policy hosts; 0 is the real one, 443. It is
+	// for tests.
+	PolicyPort uint16
 
 	lab *lab.Lab
 }
@@ -81,6 +85,7 @@ type app struct {
 	store      *sqlite.Store
 	resolver   dnssec.Resolver
 	peers      *peers.Memory
+	sts        *mtasts.Cache
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
 	accept     *accept.Room
@@ -120,6 +125,9 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, &StartError{err}
 	}
 	if a.peers, err = peers.Load(ctx, a.store, a.log); err != nil {
+		return nil, err
+	}
+	if err := a.buildSTS(ctx, roots); err != nil {
 		return nil, err
 	}
 	a.buildDelivery(roots)
@@ -169,6 +177,8 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Router:   mx.New(a.resolver, nil),
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
+		STS:      a.sts,
+		DANE:     a.dane(),
 		Timeouts: smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
 	})
 	a.queue = queue.New(
@@ -244,7 +254,7 @@ func Offline(ctx context.Context, cfg config.Config) (http.Handler, io.Closer, e
 		return nil, nil, err
 	}
 	return a.api.TrustedHandler(), closeFunc(func() error {
-		return errors.Join(a.queue.Shutdown(context.Background()), a.store.Close())
+		return errors.Join(a.queue.Shutdown(context.Background()), a.sts.Close(), a.store.Close())
 	}), nil
 }
 

@@ -167,6 +167,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	a.serveSubmission(work, ls, serve)
 	serve("queue", func() error { return a.queue.Run(work) })
 	services.Go(func() { a.peers.Run(ctx) })
+	serve("MTA-STS", func() error { return a.sts.Run(ctx) })
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() {
 		select {
@@ -185,7 +186,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	err := a.drain(servers, stopWork)
 	services.Wait()
 	a.deliverer.Close()
-	err = errors.Join(err, a.store.Close())
+	err = errors.Join(err, a.sts.Close(), a.store.Close())
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}

@@ -56,7 +56,7 @@ func table() map[string]room {
 		"config":    {},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
+		"app": {imports: "accept config credential dane delivery dnssec httpapi lab mtasts mx netguard peers pkix queue signing " +
 			"smtpclient store store/sqlite submission throttle"},
 		"cli": {imports: "apiclient app config event lab mail store"},
 
