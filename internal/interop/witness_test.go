@@ -34,6 +34,22 @@ type outcome struct {
 			Version        string   `json:"version"`
 			Handshake      string   `json:"handshake"`
 			VerifyErrors   []string `json:"verify-errors"`
+			Source         string   `json:"requirement-source"`
+			MXIP           string   `json:"mx-ip"`
+			MXAuth         string   `json:"mx-authenticated"`
+			Marking        string   `json:"marking"`
+			TLSA           *struct {
+				State   string `json:"state"`
+				Base    string `json:"base"`
+				Matched string `json:"matched"`
+			} `json:"tlsa"`
+			STS *struct {
+				State  string `json:"state"`
+				ID     string `json:"id"`
+				Cached bool   `json:"cached"`
+				Listed *bool  `json:"listed"`
+				Fault  string `json:"fault"`
+			} `json:"sts"`
 		} `json:"tls-detail"`
 	} `json:"delivery-status"`
 }
