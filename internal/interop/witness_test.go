@@ -57,10 +57,14 @@ type outcome struct {
 // delivered tells whether the recipient's server has taken the message.
 func (o outcome) delivered() bool { return o.Event == "delivered" }
 
-// events returns our log about a message, or all of it when id is empty, oldest first.
-func (r *rig) events(t *testing.T, id string) []outcome {
+// events returns our log about a message, or all of it when id is empty, oldest first. More
+// filters are given as name and value.
+func (r *rig) events(t *testing.T, id string, filters ...string) []outcome {
 	t.Helper()
 	query := url.Values{"ascending": {"yes"}, "limit": {"300"}}
+	for pair := range slices.Chunk(filters, 2) {
+		query.Set(pair[0], pair[1])
+	}
 	if id != "" {
 		query.Set("message-id", id)
 	}
