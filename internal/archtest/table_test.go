@@ -68,7 +68,7 @@ func table() map[string]room {
 		"realmta":         {imports: "daemon"},
 		"realdns":         {imports: "daemon"},
 		"archtest":        {},
-		"interop":         {tests: "app config"},
+		"interop":         {tests: "app config store/sqlite"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
 

@@ -3,11 +3,9 @@ package interop
 import (
 	"crypto/sha256"
 	"crypto/sha512"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,7 +55,7 @@ func TestDANEAgainstPostfix(t *testing.T) {
 	}
 	t.Logf("posttls-finger -l dane and our server, %d cases; a message without flags goes in plaintext where DANE demands nothing "+
 		"and the certificate does not verify:\n%s", len(cases), &table)
-	w.checkRest(t, append(anything, strict...))
+	checkNothingElse(t, w.peers, append(anything, strict...))
 }
 
 // A daneWorld is our server, a validating resolver, and a Postfix for each kind of certificate.
@@ -67,14 +65,6 @@ type daneWorld struct {
 	finger  *realmta.Finger
 	peers   map[string]*peer // by name
 	records map[string]string
-}
-
-// A peer is a receiver for all domains of the table.
-type peer struct {
-	ip     string
-	cert   tls.Certificate
-	root   *x509.Certificate // at the end of the chain, not sent; nil if it is
-	server *realmta.Server
 }
 
 func (c daneCase) domain() string { return c.name + ".test" }
@@ -88,25 +78,7 @@ func newDANEWorld(t *testing.T, cases []daneCase) *daneWorld {
 	for _, c := range cases {
 		domains = append(domains, c.domain())
 	}
-	n := 1
-	var starting sync.WaitGroup
-	for name, p := range w.peers {
-		n++
-		p.ip = fmt.Sprintf("%s.%d", network, n)
-		o := realmta.Options{Hostname: name + ".test", Domains: domains, Listen: net.JoinHostPort(p.ip, port)}
-		if len(p.cert.Certificate) > 0 {
-			o.Certificate, o.Key = encode(t, p.cert)
-		}
-		starting.Go(func() { p.server = realmta.StartPostfix(t, o) })
-	}
-	starting.Wait()
-	t.Cleanup(func() {
-		var stopping sync.WaitGroup
-		for _, p := range w.peers {
-			stopping.Go(p.server.Stop)
-		}
-		stopping.Wait()
-	})
+	startPeers(t, network, port, w.peers, domains)
 	resolver := realdns.Start(t, realdns.World{Zones: w.zones(t, cases)}).Addr()
 	w.finger = realmta.NewFinger(t, resolver, pki.RootPEM)
 	w.rig = newRigOn(t, pki, resolver, port, app.Options{})
@@ -210,15 +182,6 @@ func (p *peer) data(t *testing.T, selector, matching, what string) string {
 		raw = sum[:]
 	}
 	return strings.ToUpper(hex.EncodeToString(raw)) + more
-}
-
-func parse(t *testing.T, der []byte) *x509.Certificate {
-	t.Helper()
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // An opinion is what is made of a recipient domain, by whomever.
@@ -385,11 +348,7 @@ func (w *daneWorld) check(t *testing.T, c daneCase, anything, strict outcome) {
 		if got := *o.Status.MXHost; host != "" && got != host || host == "" && len(c.hosts) > 0 && !slices.Contains(c.hosts, got) {
 			t.Errorf("%s: mx-host %q", o.Recipient, got)
 		}
-		for _, p := range w.peers {
-			if p.ip == o.Status.Detail.MXIP {
-				checkArrival(t, receiver{mta: "postfix"}, p.server, o)
-			}
-		}
+		checkPeer(t, w.peers, o)
 	}
 }
 
@@ -407,28 +366,4 @@ func (w *daneWorld) written(record string) string {
 		}
 	}
 	return record
-}
-
-// checkRest makes sure that no receiver has, or was told of, anything that our log says was held back.
-func (w *daneWorld) checkRest(t *testing.T, outcomes []outcome) {
-	t.Helper()
-	stored, delivered, log := 0, 0, ""
-	for _, p := range w.peers {
-		messages, err := p.server.Messages()
-		if err != nil {
-			t.Fatal(err)
-		}
-		stored += len(messages)
-		log += p.server.Log()
-	}
-	for _, o := range outcomes {
-		if o.delivered() {
-			delivered++
-		} else if strings.Contains(log, "<"+o.Recipient+">") {
-			t.Errorf("%s was not delivered, but a receiver's log names it", o.Recipient)
-		}
-	}
-	if stored != delivered {
-		t.Errorf("the mailboxes have %d messages, our events tell of %d", stored, delivered)
-	}
 }

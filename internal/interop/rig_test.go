@@ -418,6 +418,20 @@ func (z *resolver) publish(t *testing.T, name, value string) {
 	}
 }
 
+// replace changes a text in the zone's records.
+func (z *resolver) replace(t *testing.T, before, after string) {
+	t.Helper()
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if !strings.Contains(z.zone, before) {
+		t.Fatalf("there is no %q in the zone", before)
+	}
+	z.zone = strings.ReplaceAll(z.zone, before, after)
+	if err := z.server.SetZone(dnstest.Zone{Origin: "test", Records: z.zone}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // LookupTXT asks the server over the network, by Go's own resolver.
 func (z *resolver) LookupTXT(name string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
