@@ -21,6 +21,7 @@ type outcome struct {
 	Recipient string `json:"recipient"`
 	Status    struct {
 		Code                int     `json:"code"`
+		Enhanced            string  `json:"enhanced-code"`
 		Message             string  `json:"message"`
 		TLS                 *bool   `json:"tls"`
 		CertificateVerified *bool   `json:"certificate-verified"`
