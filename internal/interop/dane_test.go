@@ -9,9 +9,11 @@ import (
 // A daneCase is one recipient domain, <name>.test, with one MX host mx unless its records say
 // otherwise, and what we make of it.
 type daneCase struct {
-	name  string
-	zone  realdns.Zone
-	hosts []string // in the order of their preference, where there are several
+	name string
+	zone realdns.Zone
+	// hosts are the MX hosts where they are others, in the order of their preference as far as they
+	// are tried: the last one takes the mail, if one does.
+	hosts []string
 
 	// want is what our log says of a message for which any certificate will do, which is as
 	// Postfix delivers at its level dane.
@@ -209,6 +211,10 @@ func casesBroken() []daneCase {
 		dane("bogus-mx", "valid", unreachable(), leaf).broken(realdns.WrongSignature, "@", "MX"),
 		dane("wrong-ds", "valid", unreachable(), leaf).broken(realdns.WrongDS, "", ""),
 		dane("not-served", "valid", unreachable(), leaf).broken(realdns.NotServed, "", ""),
+		dane("lame", "valid", unreachable(), leaf).broken(realdns.Lame, "", ""),
+		// Of an unsigned zone unbound hands the lame answer on, with nothing in it, and everybody reads it as
+		// RFC 2308 section 2.2 does: there is nothing. We wait for a second one.
+		dane("lame-unsigned", "valid", unreachable()).unsigned().broken(realdns.Lame, "", ""),
 	}
 }
 
@@ -223,7 +229,7 @@ func casesNames() []daneCase {
 		daneZone("insecure-mx-other", mismatch(), "@ MX 10 mx.ee-other.test.").unsigned().over("mx.ee-other.test"),
 		daneZone("insecure-mx-bogus", lookupFails(), "@ MX 10 mx.bogus.test.").unsigned().over("mx.bogus.test"),
 		daneZone("insecure-mx-no-tls", daneWant{usable, "refused-not-offered", ""}, "@ MX 10 mx.ee-no-tls.test.").unsigned().over("mx.ee-no-tls.test"),
-		daneZone("mx-to-unsigned", without(notSecure, "verified-pkix"), "@ MX 10 mx.unsigned.test."),
+		daneZone("mx-to-unsigned", without(notSecure, "verified-pkix"), "@ MX 10 mx.unsigned.test.").over("mx.unsigned.test"),
 		// Section 2.2.2 and 2.1.3: the end of secure aliases first, then the name in the MX record.
 		daneZone("alias", matchEE("3 1 1 leaf"), "@ MX 10 mx", "mx CNAME mx.ee.test.", at+other),
 		daneZone("alias-ta", matchTA("2 0 1 issuer"), "@ MX 10 mx", "mx CNAME mx.ta.test."),
@@ -239,7 +245,7 @@ func casesNames() []daneCase {
 		daneZone("tlsa-alias-unsigned", without(notSecure, "verified-pkix"), "@ MX 10 mx", "mx A {valid}", "{tlsa}.mx CNAME {tlsa}.mx.unsigned-other.test."),
 		daneZone("tlsa-wildcard", matchEE("3 1 1 leaf"), "@ MX 10 mx", "mx A {valid}", "*._tcp.mx TLSA "+leaf),
 		// No MX record: the domain is its own host (RFC 5321 section 5.1).
-		daneZone("implicit", matchEE("3 1 1 leaf"), "@ A {valid}", "{tlsa} TLSA "+leaf),
+		daneZone("implicit", matchEE("3 1 1 leaf"), "@ A {valid}", "{tlsa} TLSA "+leaf).over("implicit.test"),
 		daneZone("implicit-other", mismatch(), "@ A {valid}", "{tlsa} TLSA "+other),
 	}
 }
@@ -257,6 +263,6 @@ func casesHosts() []daneCase {
 		two("second-after-bogus", matchTA("2 0 1 issuer"), "bogus", "ta"),
 		two("second-unusable", without(unusable, "unverified"), "ee-other", "pkix-ee-expired"),
 		two("both-fail", lookupFails(), "ee-other", "bogus"),
-		two("first-matches", matchEE("3 1 1 leaf"), "ee", "ee-other"),
+		two("first-matches", matchEE("3 1 1 leaf"), "ee", "ee-other").over("mx.ee.test"),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,13 +29,14 @@ func TestDANEAgainstPostfix(t *testing.T) {
 	w := newDANEWorld(t, cases)
 	opinions := w.probe(t, cases)
 	anything := w.sendAll(t, "any", flags{skipVerification: true}, cases)
-	strict := w.sendAll(t, "strict", flags{}, cases)
+	// Where no host is found flags do not matter, and the queue lets such a next hop rest for some seconds.
+	strict := w.sendAll(t, "strict", flags{}, slices.DeleteFunc(slices.Clone(cases), func(c daneCase) bool { return c.want.state == untold }))
 	var table strings.Builder
 	rows := tabwriter.NewWriter(&table, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(rows, "case\tTLSA (Postfix)\tPostfix delivers\tTLSA (ours)\tours, any certificate\tours, no flags\tagree")
 	for i, c := range cases {
 		postfix := opinions[i]
-		event, noFlags := anything[i], strict[i]
+		event, noFlags := anything[c.name], strict[c.name]
 		ours := w.opinion(event)
 		w.check(t, c, event, noFlags)
 		agree := "yes"
@@ -55,7 +57,7 @@ func TestDANEAgainstPostfix(t *testing.T) {
 	}
 	t.Logf("posttls-finger -l dane and our server, %d cases; a message without flags goes in plaintext where DANE demands nothing "+
 		"and the certificate does not verify:\n%s", len(cases), &table)
-	checkNothingElse(t, w.peers, append(anything, strict...))
+	checkNothingElse(t, w.peers, slices.AppendSeq(slices.Collect(maps.Values(anything)), maps.Values(strict)))
 }
 
 // A daneWorld is our server, a validating resolver, and a Postfix for each kind of certificate.
@@ -68,6 +70,14 @@ type daneWorld struct {
 }
 
 func (c daneCase) domain() string { return c.name + ".test" }
+
+// takes is the host that takes the mail, if one does.
+func (c daneCase) takes() string {
+	if len(c.hosts) == 0 {
+		return "mx." + c.domain()
+	}
+	return c.hosts[len(c.hosts)-1]
+}
 
 func newDANEWorld(t *testing.T, cases []daneCase) *daneWorld {
 	t.Helper()
@@ -244,34 +254,36 @@ func (w *daneWorld) state(o outcome) string {
 
 // short is the event in a word.
 func (o outcome) short() string {
+	if o.Event == "" {
+		return "-"
+	}
 	if o.Status.Detail.Result == "" {
 		return "deferred: " + strings.SplitAfter(o.Status.Message, ".test")[0]
 	}
 	return o.Status.Detail.Result
 }
 
-// sendAll sends one message to a recipient of every case, and returns what our log says of each.
-func (w *daneWorld) sendAll(t *testing.T, local string, f flags, cases []daneCase) []outcome {
+// sendAll sends one message to a recipient of every case, and returns what our log says of each,
+// by the case's name.
+func (w *daneWorld) sendAll(t *testing.T, local string, f flags, cases []daneCase) map[string]outcome {
 	t.Helper()
 	parts := []part{
 		{name: "from", value: "app@" + sendingDomain}, {name: "subject", value: "%recipient%"}, {name: "text", value: "For %recipient%.\n"},
 		{name: "recipient-variables", value: "{}"},
 		{name: "o:require-tls", value: yesNo(f.requireTLS)}, {name: "o:skip-verification", value: yesNo(f.skipVerification)},
 	}
-	index := make(map[string]int)
-	for i, c := range cases {
-		index[local+"@"+c.domain()] = i
+	for _, c := range cases {
 		parts = append(parts, part{name: "to", value: local + "@" + c.domain()})
 	}
 	w.rig.send(t, parts...)
-	outcomes := make([]outcome, len(cases))
+	outcomes := make(map[string]outcome)
 	until(t, "an outcome for every recipient", func() bool {
 		for _, o := range w.rig.events(t, "", "event", "delivered OR failed") {
-			if i, ours := index[o.Recipient]; ours {
-				outcomes[i] = o
+			if to, domain, _ := strings.Cut(o.Recipient, "@"); to == local {
+				outcomes[strings.TrimSuffix(domain, ".test")] = o
 			}
 		}
-		return !slices.ContainsFunc(outcomes, func(o outcome) bool { return o.Event == "" })
+		return len(outcomes) == len(cases)
 	})
 	return outcomes
 }
@@ -325,29 +337,31 @@ func (w *daneWorld) check(t *testing.T, c daneCase, anything, strict outcome) {
 	if c.strict != "" {
 		want = c.strict
 	}
-	if got := strict.Status.Detail.Result; got != want || w.state(strict) != c.want.state {
-		t.Errorf("%s, no flags: got %s, TLSA %s\nwant %s, %s", c.name, got, w.state(strict), want, c.want.state)
+	all := []outcome{anything}
+	if c.want.state != untold {
+		all = append(all, strict)
+		if got := strict.Status.Detail.Result; got != want || w.state(strict) != c.want.state {
+			t.Errorf("%s, no flags: got %s, TLSA %s\nwant %s, %s", c.name, got, w.state(strict), want, c.want.state)
+		}
 	}
-	for _, o := range []outcome{anything, strict} {
-		result := o.Status.Detail.Result
-		if refused := result == "" || strings.HasPrefix(result, "refused-"); refused == o.delivered() {
-			t.Errorf("%s: event %s with result %q", o.Recipient, o.Event, result)
-		}
-		if !o.delivered() {
-			if o.Severity != "temporary" {
-				t.Errorf("%s: severity %s, want temporary", o.Recipient, o.Severity)
-			}
-			continue
-		}
-		host := "mx." + c.domain()
-		if strings.HasPrefix(c.name, "implicit") {
-			host = c.domain()
-		} else if len(c.hosts) > 0 || c.name == "mx-to-unsigned" {
-			host = ""
-		}
-		if got := *o.Status.MXHost; host != "" && got != host || host == "" && len(c.hosts) > 0 && !slices.Contains(c.hosts, got) {
-			t.Errorf("%s: mx-host %q", o.Recipient, got)
-		}
+	for _, o := range all {
+		w.checkWitnesses(t, c, o)
+	}
+}
+
+// checkWitnesses compares an event with itself, and with the receiver that it names.
+func (w *daneWorld) checkWitnesses(t *testing.T, c daneCase, o outcome) {
+	t.Helper()
+	result := o.Status.Detail.Result
+	if refused := result == "" || strings.HasPrefix(result, "refused-"); refused == o.delivered() {
+		t.Errorf("%s: event %s with result %q", o.Recipient, o.Event, result)
+	}
+	switch {
+	case !o.delivered() && o.Severity != "temporary":
+		t.Errorf("%s: severity %s, want temporary", o.Recipient, o.Severity)
+	case o.delivered() && *o.Status.MXHost != c.takes():
+		t.Errorf("%s: mx-host %q, want %q", o.Recipient, *o.Status.MXHost, c.takes())
+	case o.delivered():
 		checkPeer(t, w.peers, o)
 	}
 }
