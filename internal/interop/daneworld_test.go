@@ -318,6 +318,9 @@ func (w *daneWorld) probe(t *testing.T, cases []daneCase) []opinion {
 		})
 	}
 	probing.Wait()
+	if t.Failed() {
+		t.FailNow() // a probe could end its own goroutine only
+	}
 	return opinions
 }
 

@@ -37,12 +37,13 @@ func startPeers(t *testing.T, network, port string, peers map[string]*peer, doma
 		starting.Go(func() { p.server = realmta.StartPostfix(t, o) })
 	}
 	starting.Wait()
+	if t.Failed() {
+		t.FailNow() // one did not start, and could end its own goroutine only
+	}
 	t.Cleanup(func() { // all at once: Postfix takes its time
 		var stopping sync.WaitGroup
 		for _, p := range peers {
-			if p.server != nil {
-				stopping.Go(p.server.Stop)
-			}
+			stopping.Go(p.server.Stop)
 		}
 		stopping.Wait()
 	})
