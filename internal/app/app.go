@@ -21,7 +21,6 @@ import (
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/config"
 	"github.com/sealpost/sealpost/internal/credential"
-	"github.com/sealpost/sealpost/internal/dane"
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/dsn"
@@ -198,7 +197,7 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Router:   mx.New(a.resolver, nil),
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
-		STS:      a.sts, DANE: dane.New(a.resolver, a.cfg.Delivery.Port), Overrides: a.store, Reporter: a.reports,
+		STS:      a.sts, DANE: a.dane(), Overrides: a.store, Reporter: a.reports,
 		ClientCert:    a.clientCert,
 		ReportsWanted: a.reportsWanted,
 		Timeouts:      smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},

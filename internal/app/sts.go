@@ -1,32 +1,10 @@
 package app
 
 import (
-	"context"
-	"crypto/x509"
-	"net"
-
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mtasts"
 )
-
-// buildSTS makes the memory of recipients' MTA-STS policies. Policy hosts are reached
-// under the same guard as MX hosts, but not from the addresses that mail leaves from.
-func (a *app) buildSTS(ctx context.Context, roots *x509.CertPool) error {
-	var dial lab.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-		d := net.Dialer{ControlContext: a.guard.policy.ControlContext}
-		return d.DialContext(ctx, network, address)
-	}
-	if l := a.opts.lab; l != nil {
-		dial, roots = l.Dial(dial), l.Roots(roots)
-	}
-	var err error
-	a.sts, err = mtasts.Open(ctx, mtasts.Config{
-		Resolver: a.resolver, Dial: mtasts.Dialer(dial), Roots: roots, Store: a.store, Log: a.log, Port: a.opts.PolicyPort,
-	})
-	return err
-}
 
 // An stsCollector reports the counters of the MTA-STS room when Prometheus asks.
 type stsCollector struct{ c *mtasts.Cache }

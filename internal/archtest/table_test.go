@@ -77,8 +77,9 @@ func table() map[string]room {
 		"realmta":         {imports: "daemon"},
 		"realdns":         {imports: "daemon"},
 		"archtest":        {},
-		"interop":         {tests: "app config"},
+		"interop":         {tests: "app config store/sqlite"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store store/sqlite tlsresult tlsrpt/report"},
+		"e2e":             {tests: "accept app compose config event lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},

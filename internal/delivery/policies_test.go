@@ -256,13 +256,14 @@ func TestMXNotListed(t *testing.T) {
 	inWorld(t, standard, func(w *world) {
 		old := policyOf(tlspolicy.STSEnforce, mtasts.Enforce, "mx.elsewhere.test")
 		sts := &published{policy: old, rechecked: old}
+		sts.rechecked.Cached = true // since the first question, which fetched it
 		w.d.cfg.STS = sts
 		w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Valid)})
 		got := w.attempt(job(mail.Unset, mail.Unset))
 		if shortly(got) != deferred+"refused-sts-mx" || got.Session.MXHost != "mx.example.test" || got.Reply.Enhanced != "4.7.5" || len(w.dials) != 0 {
 			t.Errorf("%s: %s, dials %v", shortly(got), got.Reply, w.dials)
 		}
-		if s := got.Session.Detail.STS; s == nil || s.State != "enforce" || s.ID != "1" || s.Listed == nil || *s.Listed {
+		if s := got.Session.Detail.STS; s == nil || s.State != "enforce" || s.ID != "1" || s.Listed == nil || *s.Listed || s.Cached {
 			t.Errorf("evidence %+v", s)
 		}
 		sts.rechecked = policyOf(tlspolicy.STSEnforce, mtasts.Enforce, "mx.example.test")

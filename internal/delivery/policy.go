@@ -111,7 +111,9 @@ func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
 	r.sts = d.cfg.STS.Policy(ctx, r.domain)
 	listed := slices.ContainsFunc(route.Hosts, func(h mx.Host) bool { return r.sts.Policy.Lists(h.Name) })
 	if r.sts.State == tlspolicy.STSEnforce && !listed {
+		cached := r.sts.Cached // before this attempt, not before its second question
 		r.sts = d.cfg.STS.Recheck(ctx, r.domain)
+		r.sts.Cached = r.sts.Cached && cached
 	}
 }
 

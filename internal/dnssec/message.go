@@ -121,6 +121,15 @@ func judge(m *dns.Msg, q question, hops int, ede *ExtendedError) reading {
 
 // judgeDenial decides whether a message without the records denies them, leaves the
 // end of a chain open, or means nothing.
+//
+// A message with nothing in it at all denies them: RFC 2308 section 2.2 calls it NODATA of
+// type 3, and tells a referral by the NS records that it has in place of a SOA. That is
+// how resolvers answer that leave the authority section out, systemd-resolved among them; whoever
+// took it for a failure would never find an implicit MX behind those. The price: unbound
+// (1.17) hands on the empty answer of a lame server for an unsigned zone, and its domain looks
+// like one without MX and addresses. Such an answer is insecure and not remembered, and
+// a message is not returned before a second one says the same (SEC-44). It lowers no requirement: in a
+// signed zone the validator refuses it.
 func judgeDenial(m *dns.Msg, r reading, ede *ExtendedError) reading {
 	soa, referral := authority(m.Ns, r.end)
 	switch {

@@ -105,6 +105,15 @@ func TestReadReferral(t *testing.T) {
 	}
 }
 
+// RFC 2308 section 2.2, NODATA of type 3: nothing in it, and no NS records that would make it a
+// referral. Section 5: it is not remembered.
+func TestReadNothing(t *testing.T) {
+	q := question{"a.test", MX}
+	if r := read(response(t, q, 0), q, maxAliases, true); r.failure != nil || r.state != NoData || r.ttl != 0 {
+		t.Errorf("%+v, want no data for no time", r)
+	}
+}
+
 func TestReadIgnoresWhatWasNotAsked(t *testing.T) {
 	q := question{"a.test", MX}
 	r := read(response(t, q, 0,

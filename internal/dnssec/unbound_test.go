@@ -137,7 +137,8 @@ func TestLookupThroughUnbound(t *testing.T) {
 		{name: "lost.test", typ: mx, state: failed},
 		{name: "lost-unsigned.test", typ: mx, state: failed},
 		{name: "lame.test", typ: mx, state: failed, ede: bogus},
-		// unbound 1.17 hands the empty referral on, as an answer without SOA; insecure at least.
+		// unbound 1.17 hands the empty referral on, as an answer with nothing in it: NODATA by RFC 2308 section
+		// 2.2, see judgeDenial. It is insecure at least.
 		{name: "lame-unsigned.test", typ: mx, state: noData},
 	}
 	for _, tt := range tests {

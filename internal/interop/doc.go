@@ -7,6 +7,10 @@
 // logs: where our event says that a message went over TLS with some cipher, the
 // receiver must say so too.
 //
+// What recipients publish is tried the same way: over zones that a real signer signed
+// and a real resolver validates, with Postfix's own probe as the second opinion on every
+// case of DANE, and with policies of MTA-STS from a real web server.
+//
 // The package has no code of its own. Its tests start everything themselves, on loopback
 // addresses and ports that are free, and fail with one line that says what to install when
 // a program is missing. Single rooms, and receivers that misbehave, are tested elsewhere.

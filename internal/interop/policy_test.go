@@ -91,7 +91,12 @@ type submitted struct{ id, recipient string }
 // submit sends a message with the given flags.
 func (r *rig) submit(t *testing.T, v receiver, f flags, round string) submitted {
 	t.Helper()
-	recipient := f.String() + "-" + round + "@" + v.domain()
+	return r.submitTo(t, f.String()+"-"+round+"@"+v.domain(), f)
+}
+
+// submitTo sends a message with the given flags to a recipient.
+func (r *rig) submitTo(t *testing.T, recipient string, f flags) submitted {
+	t.Helper()
 	id := r.send(t,
 		part{name: "from", value: "app@" + sendingDomain}, part{name: "to", value: recipient},
 		part{name: "subject", value: recipient}, part{name: "text", value: "For " + recipient + ".\n"},

@@ -61,26 +61,23 @@ func (v receiver) mx() string     { return "mx." + v.domain() }
 // A rig is a running Sealpost with one active sending domain, and the zones in which its
 // receivers are found. The receivers are started by the tests that use them.
 type rig struct {
-	pki   *smtptest.PKI
-	at    app.Addresses
-	zones *resolver
-	log   *journal
+	pki     *smtptest.PKI
+	cfg     config.Config
+	options app.Options
+	at      app.Addresses
+	zones   *resolver // nil where others look after the names
+	log     *journal
 	// addresses has where each receiver's zone says that it listens.
 	addresses map[string]string
 	stop      func()
 }
 
-// newRig starts Sealpost. It stops with the test, or before by stop.
+// newRig starts Sealpost with names for its receivers. It stops with the test, or before
+// by stop.
 func newRig(t *testing.T, receivers ...receiver) *rig {
 	t.Helper()
-	r := &rig{pki: smtptest.NewPKI(t), log: &journal{}, addresses: make(map[string]string)}
-	folder, err := os.MkdirTemp("", "interop-") // short: a socket's path goes into it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-
 	network, port := freeNetwork(t)
+	r := &rig{pki: smtptest.NewPKI(t), addresses: make(map[string]string)}
 	zone := "mail.sender A 127.0.0.1\n"
 	for i, v := range receivers {
 		address := fmt.Sprintf("%s.%d", network, i+2)
@@ -88,14 +85,41 @@ func newRig(t *testing.T, receivers ...receiver) *rig {
 		r.addresses[v.name()] = net.JoinHostPort(address, port)
 	}
 	r.zones = startResolver(t, zone)
+	r.configure(t, r.zones.address, port)
+	r.run(t)
+	r.setUp(t)
+	return r
+}
 
+// newRigOn starts Sealpost with names that others look after: resolver is where they are
+// looked up, and port that of all MX hosts. Its sending domain has no records there.
+func newRigOn(t *testing.T, pki *smtptest.PKI, resolver, port string, o app.Options) *rig {
+	t.Helper()
+	r := &rig{pki: pki, options: o}
+	r.configure(t, resolver, port)
+	r.cfg.Accept.AllowUnverifiedDomains = true
+	r.run(t)
+	r.createKey(t)
+	var created struct{}
+	r.mustCall(t, &created, "POST", "/v4/domains", part{name: "name", value: sendingDomain})
+	return r
+}
+
+// configure makes a configuration and the folder and files that it names.
+func (r *rig) configure(t *testing.T, resolver, port string) {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "interop-") // short: a socket's path goes into it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
 	cfg := config.Default()
 	cfg.Server.Hostname, cfg.Server.DataDir = hostname, filepath.Join(folder, "data")
 	cfg.HTTP.Listen, cfg.HTTP.AdminListen = "127.0.0.1:0", ""
 	cfg.Submission.Listen, cfg.Submission.ListenTLS = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Submission.CertFile, cfg.Submission.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	fmt.Sscan(port, &cfg.Delivery.Port)
-	cfg.Delivery.Resolver, cfg.Delivery.AllowPrivateMX = r.zones.address, true
+	cfg.Delivery.Resolver, cfg.Delivery.AllowPrivateMX = resolver, true
 	cfg.Delivery.CAFile = r.caFile(t)
 	certificate, key := r.certificate(t, smtptest.Valid, hostname)
 	write(t, cfg.Submission.CertFile, certificate)
@@ -103,20 +127,18 @@ func newRig(t *testing.T, receivers ...receiver) *rig {
 	if err := os.Mkdir(cfg.Server.DataDir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r.run(t, cfg)
-	r.setUp(t, app.SocketPath(cfg.Server.DataDir))
-	return r
+	r.cfg, r.log = cfg, &journal{}
 }
 
 // run serves until stop, and looks through the log then: nothing that goes wrong here is
-// our fault, so no line may be an error.
-func (r *rig) run(t *testing.T, cfg config.Config) {
+// our fault, so no line may be an error. After stop it may run again, with the same data.
+func (r *rig) run(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan app.Addresses, 1), make(chan error, 1)
-	go func() {
-		ended <- app.Run(ctx, cfg, app.Options{Version: "interop", Log: r.log, Ready: func(a app.Addresses) { ready <- a }})
-	}()
+	o := r.options
+	o.Version, o.Log, o.Ready = "interop", r.log, func(a app.Addresses) { ready <- a }
+	go func() { ended <- app.Run(ctx, r.cfg, o) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -143,22 +165,9 @@ func (r *rig) run(t *testing.T, cfg config.Config) {
 }
 
 // setUp does what an operator does: a key, a domain, its records in DNS, verification.
-func (r *rig) setUp(t *testing.T, socket string) {
+func (r *rig) setUp(t *testing.T) {
 	t.Helper()
-	operator := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
-	response, err := operator.PostForm("http://operator/v1/sealpost/keys", url.Values{"value": {apiKey}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("create the key: %s", response.Status)
-	}
+	r.createKey(t)
 	var created struct {
 		Records []struct {
 			Name  string `json:"name"`
@@ -177,6 +186,26 @@ func (r *rig) setUp(t *testing.T, socket string) {
 	r.mustCall(t, &verified, "PUT", "/v4/domains/"+sendingDomain+"/verify")
 	if verified.Domain.State != "active" {
 		t.Fatalf("after verification the domain is %q, want active", verified.Domain.State)
+	}
+}
+
+// createKey makes the key that the tests use, over the operator's socket.
+func (r *rig) createKey(t *testing.T) {
+	t.Helper()
+	socket := app.SocketPath(r.cfg.Server.DataDir)
+	operator := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+	response, err := operator.PostForm("http://operator/v1/sealpost/keys", url.Values{"value": {apiKey}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("create the key: %s", response.Status)
 	}
 }
 
@@ -219,7 +248,12 @@ func (r *rig) start(t *testing.T, v receiver) *realmta.Server {
 // certificate returns a new one with its key as PEM.
 func (r *rig) certificate(t *testing.T, kind smtptest.CertKind, name string) (chain, key []byte) {
 	t.Helper()
-	made := r.pki.Cert(t, kind, name)
+	return encode(t, r.pki.Cert(t, kind, name))
+}
+
+// encode returns a certificate with its chain, and its key, as PEM.
+func encode(t *testing.T, made tls.Certificate) (chain, key []byte) {
+	t.Helper()
 	for _, der := range made.Certificate {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
@@ -379,6 +413,20 @@ func (z *resolver) publish(t *testing.T, name, value string) {
 		value = value[n:]
 	}
 	z.zone += "\n"
+	if err := z.server.SetZone(dnstest.Zone{Origin: "test", Records: z.zone}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replace changes a text in the zone's records.
+func (z *resolver) replace(t *testing.T, before, after string) {
+	t.Helper()
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if !strings.Contains(z.zone, before) {
+		t.Fatalf("there is no %q in the zone", before)
+	}
+	z.zone = strings.ReplaceAll(z.zone, before, after)
 	if err := z.server.SetZone(dnstest.Zone{Origin: "test", Records: z.zone}); err != nil {
 		t.Fatal(err)
 	}

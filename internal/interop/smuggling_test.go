@@ -302,11 +302,16 @@ func (r *rig) dialSubmission(t *testing.T, implicit bool) *rawClient {
 // begin logs in and opens a transaction, up to the 354.
 func (c *rawClient) begin(t *testing.T, to string) {
 	t.Helper()
-	c.say(t, "EHLO client.test", "250")
-	c.say(t, "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00"+login+"\x00"+password)), "235")
+	c.login(t)
 	c.say(t, "MAIL FROM:<app@"+sendingDomain+">", "250")
 	c.say(t, "RCPT TO:<"+to+">", "250")
 	c.say(t, "DATA", "354")
+}
+
+func (c *rawClient) login(t *testing.T) {
+	t.Helper()
+	c.say(t, "EHLO client.test", "250")
+	c.say(t, "AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00"+login+"\x00"+password)), "235")
 }
 
 func (c *rawClient) write(t *testing.T, text string) {

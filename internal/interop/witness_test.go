@@ -21,6 +21,7 @@ type outcome struct {
 	Recipient string `json:"recipient"`
 	Status    struct {
 		Code                int     `json:"code"`
+		Enhanced            string  `json:"enhanced-code"`
 		Message             string  `json:"message"`
 		TLS                 *bool   `json:"tls"`
 		CertificateVerified *bool   `json:"certificate-verified"`
@@ -34,6 +35,22 @@ type outcome struct {
 			Version        string   `json:"version"`
 			Handshake      string   `json:"handshake"`
 			VerifyErrors   []string `json:"verify-errors"`
+			Source         string   `json:"requirement-source"`
+			MXIP           string   `json:"mx-ip"`
+			MXAuth         string   `json:"mx-authenticated"`
+			Marking        string   `json:"marking"`
+			TLSA           *struct {
+				State   string `json:"state"`
+				Base    string `json:"base"`
+				Matched string `json:"matched"`
+			} `json:"tlsa"`
+			STS *struct {
+				State  string `json:"state"`
+				ID     string `json:"id"`
+				Cached bool   `json:"cached"`
+				Listed *bool  `json:"listed"`
+				Fault  string `json:"fault"`
+			} `json:"sts"`
 		} `json:"tls-detail"`
 	} `json:"delivery-status"`
 }
@@ -41,10 +58,14 @@ type outcome struct {
 // delivered tells whether the recipient's server has taken the message.
 func (o outcome) delivered() bool { return o.Event == "delivered" }
 
-// events returns our log about a message, or all of it when id is empty, oldest first.
-func (r *rig) events(t *testing.T, id string) []outcome {
+// events returns our log about a message, or all of it when id is empty, oldest first. More
+// filters are given as name and value.
+func (r *rig) events(t *testing.T, id string, filters ...string) []outcome {
 	t.Helper()
 	query := url.Values{"ascending": {"yes"}, "limit": {"300"}}
+	for pair := range slices.Chunk(filters, 2) {
+		query.Set(pair[0], pair[1])
+	}
 	if id != "" {
 		query.Set("message-id", id)
 	}

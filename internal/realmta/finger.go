@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -120,7 +121,7 @@ func (f *Finger) Probe(t testing.TB, destination string) FingerResult {
 func (f *Finger) probe(ctx context.Context, destination string) (FingerResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, fingerTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, f.args[0], append(f.args[1:], destination)...)
+	cmd := exec.CommandContext(ctx, f.args[0], slices.Concat(f.args[1:], []string{destination})...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: f.root}
