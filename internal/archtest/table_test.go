@@ -79,7 +79,6 @@ func table() map[string]room {
 		"archtest":        {},
 		"interop":         {tests: "app config store/sqlite"},
 		"e2e":             {tests: "accept app compose config event lab mail signing store store/sqlite tlsresult tlsrpt/report"},
-		"e2e":             {tests: "accept app compose config event lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},
