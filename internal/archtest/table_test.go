@@ -32,6 +32,10 @@ func table() map[string]room {
 		"store/sqlite": {imports: "event mail store store/confdb"},
 		"peers":        {imports: "store"},
 
+		// What can be proven afterwards: the nouns and the judge, and who keeps the log.
+		"evidence/proof": {imports: "event mail"},
+		"evidence":       {imports: "event evidence/proof mail store", tests: "store/sqlite"},
+
 		// Facts about the recipient.
 		"dnssec": {},
 		"mx":     {imports: "dnssec mail"},

@@ -46,6 +46,7 @@ type Store interface {
 	Queue
 	Messages
 	Events
+	Journal
 	Domains
 	Keys
 	Credentials

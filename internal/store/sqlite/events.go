@@ -59,7 +59,12 @@ func (s *Store) events(ctx context.Context, q store.EventQuery) (store.EventPage
 	if q.Ascending {
 		page.Cursor = q.After
 	}
-	m := s.newMerge(q)
+	m := s.newMerge(bounds{q.After, q.Before, q.Message, q.Ascending}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+		return d.readEvents(ctx, q, lo, hi, n)
+	})
+	if q.Match != nil {
+		m.chunk = max(m.chunk, 256)
+	}
 	defer m.close()
 	for looked := 0; ; looked++ {
 		item, ok, err := m.peek(ctx)
@@ -78,12 +83,25 @@ func (s *Store) events(ctx context.Context, q store.EventQuery) (store.EventPage
 	}
 }
 
+// bounds are which events a merge is about.
+type bounds struct {
+	after, before mail.ID // exclusive; zero before is open
+	message       mail.ID // zero: of all messages
+	ascending     bool
+}
+
+// A dayReader reads up to n events of a day with ids between lo and hi, both
+// exclusive, in the order of the merge. Fewer than n means that there are no more.
+type dayReader func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error)
+
 // A merge reads several days in the order of ids.
 type merge struct {
-	s     *Store
-	q     store.EventQuery
-	chunk int
-	days  []*dayEvents
+	s         *Store
+	ascending bool
+	read      dayReader
+	chunk     int     // events read from a day at a time
+	hi        mail.ID // what is at or above it was not looked at
+	days      []*dayEvents
 }
 
 // dayEvents is one day's part of a merge.
@@ -95,24 +113,19 @@ type dayEvents struct {
 	done   bool // nothing remains to be read
 }
 
-// newMerge picks the days whose events can lie within the query's bounds. No
-// event at or above the mark of the tides is read: one before it may still be
-// under way.
-func (s *Store) newMerge(q store.EventQuery) *merge {
-	m := &merge{s: s, q: q, chunk: q.Limit + 1}
-	if q.Match != nil {
-		m.chunk = max(m.chunk, 256)
-	}
-	hi := s.tides.mark(s.ids)
-	if q.Before > 0 {
-		hi = min(hi, q.Before)
+// newMerge picks the days whose events can lie within the bounds. No event
+// at or above the mark of the tides is read: one before it may still be under way.
+func (s *Store) newMerge(b bounds, chunk int, read dayReader) *merge {
+	m := &merge{s: s, ascending: b.ascending, read: read, chunk: chunk, hi: s.tides.mark(s.ids)}
+	if b.before > 0 {
+		m.hi = min(m.hi, b.before)
 	}
 	for _, d := range s.allDays() {
 		newest := mail.ID(d.newest.Load())
-		if newest <= q.After || d.first >= hi || (q.Message != 0 && (q.Message < d.first || q.Message >= d.end)) {
+		if newest <= b.after || d.first >= m.hi || (b.message != 0 && (b.message < d.first || b.message >= d.end)) {
 			continue
 		}
-		m.days = append(m.days, &dayEvents{d: d, lo: max(q.After, d.first-1), hi: min(hi, newest+1)})
+		m.days = append(m.days, &dayEvents{d: d, lo: max(b.after, d.first-1), hi: min(m.hi, newest+1)})
 	}
 	return m
 }
@@ -130,7 +143,7 @@ func (m *merge) head(e *dayEvents) mail.ID {
 	switch {
 	case len(e.ahead) > 0:
 		return e.ahead[0].ID
-	case m.q.Ascending:
+	case m.ascending:
 		return e.lo + 1
 	}
 	return e.hi - 1
@@ -150,7 +163,7 @@ func (m *merge) peek(ctx context.Context) (store.EventItem, bool, error) {
 			return store.EventItem{}, false, nil
 		}
 		first := slices.MinFunc(m.days, func(a, b *dayEvents) int {
-			if m.q.Ascending {
+			if m.ascending {
 				return cmp.Compare(m.head(a), m.head(b))
 			}
 			return cmp.Compare(m.head(b), m.head(a))
@@ -172,13 +185,13 @@ func (m *merge) pop() { m.days[0].ahead = m.days[0].ahead[1:] }
 func (m *merge) fetch(ctx context.Context, e *dayEvents) error {
 	e.done = true
 	return m.s.withDay(ctx, e.d, func(d *day) error {
-		items, err := d.readEvents(ctx, m.q, e.lo, e.hi, m.chunk)
+		items, err := m.read(ctx, d, e.lo, e.hi, m.chunk)
 		if err != nil || len(items) == 0 {
 			return err
 		}
 		e.ahead = items
 		e.done = len(items) < m.chunk
-		if m.q.Ascending {
+		if m.ascending {
 			e.lo = items[len(items)-1].ID
 		} else {
 			e.hi = items[len(items)-1].ID
@@ -211,12 +224,14 @@ func (d *day) readEvents(ctx context.Context, q store.EventQuery, lo, hi mail.ID
 	return items, rows.Err()
 }
 
-func scanEvent(rows *sql.Rows, metas map[mail.ID]event.Meta) (store.EventItem, error) {
+// scanEvent reads a row of eventSQL or journalSQL; more takes the columns that follow.
+func scanEvent(rows *sql.Rows, metas map[mail.ID]event.Meta, more ...any) (store.EventItem, error) {
 	var item store.EventItem
 	var id, at, kind, msg int64
 	var raw, meta sql.NullString
 	var data sql.RawBytes
-	if err := rows.Scan(&id, &at, &kind, &msg, &item.Recipient, &raw, &data, &meta); err != nil {
+	columns := append([]any{&id, &at, &kind, &msg, &item.Recipient, &raw, &data, &meta}, more...)
+	if err := rows.Scan(columns...); err != nil {
 		return item, err
 	}
 	item.ID, item.Time, item.Type, item.Message = mail.ID(id), time.UnixMicro(at).UTC(), event.Type(kind), mail.ID(msg)

@@ -38,11 +38,12 @@ var lawTests = []test{
 		_, _, held := f.s.SetHeld(ctx, store.RowQuery{}, true)
 		_, cancel := f.s.Cancel(ctx, store.RowQuery{}, event.Data{})
 		_, eventsErr := f.s.Events(ctx, store.EventQuery{DomainID: domainA, Limit: 1})
+		_, journalErr := f.s.Journal(ctx, store.JournalQuery{Limit: 1})
 		_, updated := f.s.UpdateDomain(ctx, "one.example", func(d *store.Domain) error { d.State = store.DomainDisabled; return nil })
 		_, put := f.s.PutCredential(ctx, store.Credential{Login: "a@one.example", DomainID: d.ID})
 		for name, err := range map[string]error{
 			"accept": f.s.Accept(ctx, m), "accept big": f.s.Accept(ctx, big), "settle": settled, "lease": leaseErr, "reschedule": rescheduled, "hold": held,
-			"cancel": cancel, "events": eventsErr, "update": updated, "put": put, "create": f.s.CreateDomain(ctx, &store.Domain{Name: "x.example", State: store.DomainActive}),
+			"cancel": cancel, "events": eventsErr, "journal": journalErr, "update": updated, "put": put, "create": f.s.CreateDomain(ctx, &store.Domain{Name: "x.example", State: store.DomainActive}),
 			"key": f.s.CreateKey(ctx, &store.Key{Hash: [32]byte{1}, Role: store.RoleAdmin}), "delete": f.s.DeleteDomain(ctx, "one.example"),
 			"prune": f.s.Prune(ctx, store.Retention{Content: leased.ID.Time().AddDate(1, 0, 0), Events: leased.ID.Time().AddDate(1, 0, 0)}),
 		} {
@@ -87,11 +88,12 @@ var lawTests = []test{
 		_, settled := f.s.Settle(f.Context(), delivered(m.Rows...))
 		_, leased := f.s.Lease(f.Context(), store.LeaseRequest{NextHop: "one.example", Now: t0, Limit: 1})
 		_, events := f.s.Events(f.Context(), store.EventQuery{DomainID: domainA, Limit: 1})
+		_, journal := f.s.Journal(f.Context(), store.JournalQuery{Limit: 1})
 		_, message := f.s.Message(f.Context(), domainA, m.ID)
 		_, rows := f.s.Rows(f.Context(), store.RowQuery{})
 		_, hops := f.s.NextHops(f.Context())
 		for name, err := range map[string]error{
-			"accept": f.s.Accept(f.Context(), next), "settle": settled, "lease": leased, "events": events, "message": message, "rows": rows, "next hops": hops,
+			"accept": f.s.Accept(f.Context(), next), "settle": settled, "lease": leased, "events": events, "journal": journal, "message": message, "rows": rows, "next hops": hops,
 			"create": f.s.CreateDomain(f.Context(), &store.Domain{Name: "one.example", State: store.DomainActive}), "prune": f.s.Prune(f.Context(), store.Retention{}),
 		} {
 			f.Run(name, func(t *testing.T) { (&fixture{T: t}).is(err, store.ErrClosed) })

@@ -37,6 +37,7 @@ func Run(t *testing.T, open Opener) {
 		{"Settle", settleTests},
 		{"Rows", rowTests},
 		{"Events", eventTests},
+		{"Journal", journalTests},
 		{"Prune", pruneTests},
 		{"Domains", domainTests},
 		{"Peers", peerTests},

@@ -1,0 +1,105 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
+)
+
+// Journal returns one page of the events of all domains. Each day file is read
+// along its primary key, and the days are merged by id, since an event of a later day
+// lies in the file of its message.
+func (s *Store) Journal(ctx context.Context, q store.JournalQuery) (store.JournalPage, error) {
+	p, err := s.journal(ctx, q)
+	if err != nil {
+		return store.JournalPage{}, fmt.Errorf("read journal: %w", err)
+	}
+	return p, nil
+}
+
+func (s *Store) journal(ctx context.Context, q store.JournalQuery) (store.JournalPage, error) {
+	page := store.JournalPage{Cursor: q.After}
+	if q.Limit < 1 || q.Limit > maxPage {
+		return page, fmt.Errorf("a limit of %d is not within 1 to %d", q.Limit, maxPage)
+	}
+	if err := s.enter(); err != nil {
+		return page, err
+	}
+	defer s.leave()
+	if err := ctx.Err(); err != nil {
+		return page, err
+	}
+	if q.Scan <= 0 {
+		q.Scan = defaultScan
+	}
+	query := journalSQL(q.Types)
+	m := s.newMerge(bounds{after: q.After, ascending: true}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+		return d.readJournal(ctx, query, lo, hi, n)
+	})
+	defer m.close()
+	for looked := 0; ; looked++ {
+		item, ok, err := m.peek(ctx)
+		if err != nil {
+			return page, err
+		}
+		if !ok {
+			// Every event below the mark is committed and was seen, or never will be.
+			page.Cursor = max(page.Cursor, m.hi-1)
+			return page, nil
+		}
+		if len(page.Items) == q.Limit || looked == q.Scan {
+			page.More = true
+			return page, nil
+		}
+		m.pop()
+		page.Cursor = item.ID
+		if len(q.Types) == 0 || slices.Contains(q.Types, item.Type) {
+			page.Items = append(page.Items, item)
+		}
+	}
+}
+
+// journalSQL returns the statement that reads a day's events; $1 to $3 are both
+// bounds and number. Data and metadata of other types stay where they are: nobody
+// wants them, and they are most of the octets.
+func journalSQL(types []event.Type) string {
+	wanted := "1"
+	if len(types) > 0 {
+		numbers := make([]string, len(types))
+		for i, t := range types {
+			numbers[i] = fmt.Sprint(uint8(t))
+		}
+		wanted = "e.type IN (" + strings.Join(numbers, ", ") + ")"
+	}
+	return `SELECT e.id, e.at, e.type, e.msg, e.rcpt, e.raw, CASE WHEN ` + wanted + ` THEN e.data ELSE '{}' END, m.meta, e.domain
+		FROM event e NOT INDEXED LEFT JOIN message m ON m.id = e.msg AND ` + wanted + `
+		WHERE e.id > $1 AND e.id < $2 ORDER BY e.id LIMIT $3`
+}
+
+// readJournal reads up to n events of a day with ids between lo and hi.
+func (d *day) readJournal(ctx context.Context, query string, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+	ctx, cancel := context.WithTimeout(ctx, readFor)
+	defer cancel()
+	rows, err := d.read.QueryContext(ctx, query, int64(lo), int64(hi), n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []store.EventItem
+	metas := map[mail.ID]event.Meta{}
+	for rows.Next() {
+		var domain int64
+		item, err := scanEvent(rows, metas, &domain)
+		if err != nil {
+			return nil, err
+		}
+		item.DomainID = domain
+		items = append(items, item)
+	}
+	return items, rows.Err()
+}
