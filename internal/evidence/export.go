@@ -86,6 +86,12 @@ func (l *Log) exportDay(ctx context.Context, x *proof.Writer, day string, f proo
 	if err := x.Day(day, signed, f.All(), false); err != nil {
 		return err
 	}
+	if f.Event != 0 {
+		done, err := proveEvent(x, records, storedTree{tree}, c, f)
+		if done || err != nil {
+			return err
+		}
+	}
 	s := &scan{
 		x: x, f: f, needle: needle(f), c: c, tree: storedTree{tree},
 		lines: bufio.NewReaderSize(io.LimitReader(records, c.Octets), 256<<10), hashes: bufio.NewReaderSize(tree, 64<<10),
@@ -178,7 +184,7 @@ func (s *scan) record(i int64, line []byte, leaf tlog.Hash) error {
 		}
 		return s.x.Leaf(line, leaf)
 	}
-	if !good || !bytes.Contains(line, s.needle) {
+	if !good || !bytes.Contains(line, s.needle) || !mayBeFor(s.f.Recipient, line) {
 		return nil
 	}
 	r, err := proof.ParseRecord(line)
@@ -193,6 +199,74 @@ func (s *scan) record(i int64, line []byte, leaf tlog.Hash) error {
 		return err
 	}
 	return s.x.Proven(line, p)
+}
+
+// mayBeFor reports whether a record may have that recipient, without taking it
+// apart: false is certain. Inside a string a quote is escaped, so that the name of a field is found
+// where the field is.
+func mayBeFor(recipient string, line []byte) bool {
+	if recipient == "" {
+		return true
+	}
+	_, rest, ok := bytes.Cut(line, []byte(`"recipient":"`))
+	value, _, _ := bytes.Cut(rest, []byte(`"`))
+	return !ok || bytes.IndexByte(value, '\\') >= 0 || strings.EqualFold(string(value), recipient)
+}
+
+// proveEvent finds one record by halving: records are in the order of their events. done
+// is false if it was not found so, which damage can be the reason for.
+func proveEvent(x *proof.Writer, records io.ReaderAt, tree storedTree, c proof.Checkpoint, f proof.Filter) (done bool, err error) {
+	for lo, hi := int64(0), c.Octets; lo < hi; { // the record begins within
+		begin, line, err := lineAround(records, lo+(hi-lo)/2, c.Octets)
+		if err != nil {
+			return false, err
+		}
+		index, event, ok := proof.ParseHead(line)
+		switch {
+		case !ok || index >= c.Size || event.Day() != c.Day:
+			return false, nil
+		case event < f.Event:
+			lo = begin + int64(len(line)) + 1
+			continue
+		case event > f.Event:
+			hi = begin
+			continue
+		}
+		leaf, err := tree.ReadHashes([]int64{tlog.StoredHashIndex(0, index)})
+		if err != nil || leaf[0] != tlog.RecordHash(line) {
+			return false, err
+		}
+		r, err := proof.ParseRecord(line)
+		if err != nil || !f.Match(&r) {
+			return true, err
+		}
+		p, err := tlog.ProveRecord(c.Size, index, tree)
+		if err != nil {
+			return false, err
+		}
+		return true, x.Proven(line, p)
+	}
+	return false, nil // the scan has the last word: damage may have led us astray
+}
+
+// lineAround returns the line that holds the octet at that place, and where it begins.
+// It is empty if it is longer than any record.
+func lineAround(f io.ReaderAt, at, octets int64) (begin int64, line []byte, err error) {
+	for window := int64(4 << 10); ; window *= 4 {
+		from, to := max(at-window, 0), min(at+window, octets)
+		b := make([]byte, to-from)
+		if _, err := f.ReadAt(b, from); err != nil {
+			return 0, nil, err
+		}
+		begin := bytes.LastIndexByte(b[:at-from], '\n') + 1
+		end := bytes.IndexByte(b[at-from:], '\n')
+		if end >= 0 && (begin > 0 || from == 0) {
+			return from + int64(begin), b[begin : int(at-from)+end], nil
+		}
+		if window > maxRecord {
+			return 0, nil, nil
+		}
+	}
 }
 
 // needle returns octets that every record that f wants has, so that most others need

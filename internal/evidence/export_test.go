@@ -14,23 +14,22 @@ import (
 
 // Flip one byte anywhere in an export, and verification fails. Where the byte is in the
 // line of a record, it names that record: by its line, and by its event unless the event's own
-// id was hit. Every byte of both kinds of export is flipped, in three ways.
+// id was hit. Every byte of both kinds of export is flipped, some in three ways.
 func TestEveryFlippedByteIsFound(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
-	for i := range 5 {
-		rg.deliver(int64(i%2+1), fmt.Sprintf("r%d@one.example", i))
-	}
+	rg.fill(3)
 	for name, f := range map[string]proof.Filter{"complete days": {}, "some records": {DomainID: 1}} {
 		t.Run(name, func(t *testing.T) {
 			export := rg.export(f)
 			rep, records := rg.verify(export)
-			if !rep.OK() || len(records) < 3 {
+			if !rep.OK() || len(records) < 2 {
 				t.Fatal(rep, len(records))
 			}
 			at := 0
 			for n, line := range bytes.SplitAfter(slices.Clone(export), []byte("\n")) {
 				for i := range line {
-					for _, bit := range []byte{0x01, 0x20, 0x80} {
+					for _, bit := range flips(at + i) {
 						export[at+i] ^= bit
 						rep, _ := rg.verify(export)
 						export[at+i] ^= bit
@@ -46,6 +45,14 @@ func TestEveryFlippedByteIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// flips are the bits that are tried on a byte: the lowest on all, others on some.
+func flips(at int) []byte {
+	if at%8 == 0 {
+		return []byte{0x01, 0x20, 0x80}
+	}
+	return []byte{0x01}
 }
 
 // names reports whether a problem names the record whose line had byte i changed; true
@@ -72,6 +79,7 @@ func names(rep proof.Report, line int64, i int, text []byte) bool {
 
 // A line that is taken out, put twice, moved, or cut off at any length.
 func TestChangedLinesAreFound(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	rg.fill(5)
 	for name, f := range map[string]proof.Filter{"complete days": {}, "some records": {DomainID: 1}} {
@@ -94,7 +102,7 @@ func TestChangedLinesAreFound(t *testing.T) {
 					bad(fmt.Sprint("swapped line ", i+1), swapped...)
 				}
 			}
-			for n := range export {
+			for n := 0; n < len(export); n += 5 {
 				bad(fmt.Sprint("cut at ", n), export[:n])
 			}
 			bad("something behind the end", export, []byte("\n"))
@@ -105,6 +113,7 @@ func TestChangedLinesAreFound(t *testing.T) {
 
 // An attacker who changes a record with its hash, or with a proof of another record.
 func TestForgedRecordsAreFound(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	rg.fill(5)
 	export := string(rg.export(proof.Filter{}))
@@ -130,6 +139,7 @@ func TestForgedRecordsAreFound(t *testing.T) {
 
 // Somebody else's key proves nothing, and a file's own key is not trust.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	rg, other := newRig(t), newRig(t)
 	rg.fill(1)
 	export := rg.export(proof.Filter{})
@@ -149,6 +159,7 @@ func TestKeys(t *testing.T) {
 // After a change of keys: who knows only the old key can still follow, because it signs
 // beside the new one; who knows only the new one can from then on.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	rg.fill(1)
 	before := rg.export(proof.Filter{})
@@ -192,6 +203,7 @@ func TestRotation(t *testing.T) {
 
 // A checkpoint that an auditor kept holds the operator to the records that it covered.
 func TestKeptCheckpoint(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	day := rg.fill(3)[0].Day()
 	rg.proven(proof.Filter{})
@@ -228,6 +240,7 @@ func TestKeptCheckpoint(t *testing.T) {
 
 // What a domain's own key may see is that domain's records, each with its proof.
 func TestFilters(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	first := rg.accept(1, "Ann@one.example", "ben@one.example")
 	events := rg.settle(first, event.Delivered, "OK")
@@ -269,6 +282,7 @@ func TestFilters(t *testing.T) {
 
 // Whatever a remote server says, it is one record, and reads back as the event log has it.
 func TestHostileReplies(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	hostile := []string{
 		"250 OK\n{\"v\":1,\"index\":1,\"event\":\"0000000000000001\"}\n", "\r\n\r\n", "nul \x00 nul", "\xff\xfe invalid", "\u2028\u2029",
@@ -300,6 +314,7 @@ func TestHostileReplies(t *testing.T) {
 
 // An event that is longer than any record may be does not stop the log.
 func TestOversizedEvent(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	rg.settle(rg.accept(1, "a@one.example"), event.Delivered, strings.Repeat("x", maxRecord))
 	rg.fill(1)
@@ -312,6 +327,7 @@ func TestOversizedEvent(t *testing.T) {
 // Bit rot on disk in one record: the export of its day names it, and the proofs of all
 // others hold.
 func TestDamagedRecordOnDisk(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	events := rg.fill(4)
 	rg.proven(proof.Filter{})
@@ -334,6 +350,7 @@ func TestDamagedRecordOnDisk(t *testing.T) {
 
 // The filter stands in the file as people would write it.
 func TestHeaderShowsFilter(t *testing.T) {
+	t.Parallel()
 	rg := newRig(t)
 	line, _, _ := bytes.Cut(rg.export(proof.Filter{Message: 0x0123456789abcdef, Recipient: "a@one.example"}), []byte("\n"))
 	var h struct {

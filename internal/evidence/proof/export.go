@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -48,11 +49,11 @@ type dayLine struct {
 }
 
 // A recordLine is one record. Its text is put together by hand: the octets of the
-// record must stay what they are.
+// record must stay what they are, and a day may have millions.
 type recordLine struct {
-	Record json.RawMessage  `json:"record"`
-	Hash   *tlog.Hash       `json:"hash"`
-	Proof  tlog.RecordProof `json:"proof"`
+	Record []byte
+	Hash   *tlog.Hash // of a complete day
+	Proof  tlog.RecordProof
 }
 
 // append appends the line with its line end.
@@ -71,6 +72,42 @@ func (l *recordLine) append(b []byte) []byte {
 	}
 	return append(b, "]}\n"...)
 }
+
+// parseRecordLine reads what append wrote. Only the form of the line is looked at: that
+// the record is well formed follows from its hash.
+func parseRecordLine(raw []byte) (l recordLine, ok bool) {
+	rest, ok := bytes.CutPrefix(raw, []byte(`{"record":`))
+	if !ok {
+		return l, false
+	}
+	const hashMark, proofMark = `,"hash":"`, `,"proof":[`
+	const hashTail = len(hashMark) + 44 + len("\"}\n")
+	if at := len(rest) - hashTail; at > 0 && bytes.HasPrefix(rest[at:], []byte(hashMark)) {
+		h, err := parseHash(string(rest[at+len(hashMark) : at+len(hashMark)+44]))
+		l.Record, l.Hash = rest[:at], &h
+		return l, err == nil && bytes.HasSuffix(rest, []byte("\"}\n"))
+	}
+	at := bytes.LastIndex(rest, []byte(proofMark))
+	list, whole := bytes.CutSuffix(rest[max(at, 0):], []byte("]}\n"))
+	if at <= 0 || !whole {
+		return l, false
+	}
+	l.Record = rest[:at]
+	for quoted := range bytes.SplitSeq(list[len(proofMark):], []byte(",")) {
+		if len(quoted) == 0 && len(l.Proof) == 0 {
+			continue // the tree has one leaf
+		}
+		h, err := parseHash(string(bytes.Trim(quoted, `"`)))
+		if err != nil || len(l.Proof) == maxProof {
+			return l, false
+		}
+		l.Proof = append(l.Proof, h)
+	}
+	return l, bytes.Equal(l.append(nil), raw)
+}
+
+// maxProof is more hashes than any inclusion proof has.
+const maxProof = 64
 
 // A Writer writes an export. It is not safe for concurrent use.
 type Writer struct {

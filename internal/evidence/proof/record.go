@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/event"
@@ -85,6 +86,21 @@ func (r *Record) Encode() ([]byte, error) {
 		return nil, fmt.Errorf("encode the evidence of event %v: %w", r.Event, err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// ParseHead reads the beginning of a record, which is the same in all versions: its
+// version, its index and its event. It looks at nothing behind them, and costs next to nothing.
+func ParseHead(line []byte) (index int64, event mail.ID, ok bool) {
+	rest, ok := bytes.CutPrefix(line, []byte(`{"v":`))
+	version, rest, ok1 := bytes.Cut(rest[:min(len(rest), 100)], []byte(`,"index":`))
+	number, rest, ok2 := bytes.Cut(rest, []byte(`,"event":"`))
+	if !ok || !ok1 || !ok2 || len(rest) < 17 || rest[16] != '"' {
+		return 0, 0, false
+	}
+	v, err1 := strconv.ParseUint(string(version), 10, 16)
+	n, err2 := strconv.ParseUint(string(number), 10, 62)
+	event, err3 := mail.ParseID(string(rest[:16]))
+	return int64(n), event, err1 == nil && err2 == nil && err3 == nil && v > 0
 }
 
 // ParseRecord reads what [Record.Encode] wrote, also with fields of later versions.

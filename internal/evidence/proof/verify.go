@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sealpost/sealpost/internal/mail"
 )
 
 const (
@@ -122,7 +124,7 @@ type dayCheck struct {
 	records  Edge // of the records as they are here
 	given    Edge // of the hashes beside them
 	next     int64
-	lastID   string
+	last     mail.ID   // event of the record before
 	named    bool      // a record was found wrong
 	keptRoot tlog.Hash // at the size of the kept checkpoint
 }
@@ -222,9 +224,12 @@ func (v *verifier) header() bool {
 
 // other reads a line below the first.
 func (v *verifier) other() {
+	if l, ok := parseRecordLine(v.raw); ok {
+		v.record(l)
+		return
+	}
 	var l struct {
 		dayLine
-		recordLine
 		End string `json:"end"`
 	}
 	err := json.Unmarshal(v.raw, &l)
@@ -235,8 +240,6 @@ func (v *verifier) other() {
 	case err == nil && l.Day != "" && l.Checkpoint != "":
 		v.closeDay()
 		v.beginDay(l.dayLine)
-	case err == nil && len(l.Record) > 0:
-		v.record(l.recordLine)
 	default:
 		v.broken("the line cannot be read")
 	}

@@ -74,7 +74,7 @@ func (v *verifier) record(l recordLine) {
 		return
 	}
 	leaf := tlog.RecordHash(l.Record)
-	r, err := ParseRecord(l.Record)
+	index, event, ok := ParseHead(l.Record)
 	if d.form.Complete {
 		d.records.Add(leaf)
 		if l.Hash != nil {
@@ -88,34 +88,43 @@ func (v *verifier) record(l recordLine) {
 	}
 	due := d.next
 	switch {
-	case err != nil:
+	case !ok:
 		v.broken("it is not a record")
 	case (l.Hash == nil) == d.form.Complete:
 		v.broken("it has a proof of another kind than its day needs")
 	case d.form.Complete && *l.Hash != leaf:
 		v.broken("it is not the record that was signed")
-	case !d.form.Complete && tlog.CheckRecord(l.Proof, d.cp.Size, d.cp.Root, r.Index, leaf) != nil:
+	case !d.form.Complete && tlog.CheckRecord(l.Proof, d.cp.Size, d.cp.Root, index, leaf) != nil:
 		v.broken("it is not the record that was signed")
-	case !bytes.Equal(l.append(nil), v.raw):
-		v.broken("its line is not in its usual form")
-	case r.Event.Day() != d.form.Day:
+	case event.Day() != d.form.Day:
 		v.broken("its event is of another day")
-	case d.form.Complete && r.Index != due, r.Index < due:
+	case d.form.Complete && index != due, index < due:
 		v.broken("records before it are missing, or it is not in its place")
-	case r.Event.String() <= d.lastID:
+	case event <= d.last:
 		v.broken("its event is not younger than the one before")
 	default:
 		v.report.Records++
-		d.lastID = r.Event.String()
-		if v.o.Each != nil {
-			v.o.Each(r, d.cp)
-		}
+		d.last = event
+		v.each(l.Record)
 	}
-	if err == nil {
-		d.next = r.Index + 1
+	if ok {
+		d.next = index + 1
 	} else {
 		d.next++
 	}
+}
+
+// each hands a record on that holds.
+func (v *verifier) each(raw []byte) {
+	if v.o.Each == nil {
+		return
+	}
+	r, err := ParseRecord(raw)
+	if err != nil {
+		v.broken("it was signed, and this program cannot read it")
+		return
+	}
+	v.o.Each(r, v.day.cp)
 }
 
 // closeDay judges what can be judged only when all records of a day were seen.
