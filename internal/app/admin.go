@@ -49,6 +49,14 @@ func (a *app) adminHandler() http.Handler {
 			Name: "sealpost_path_strips_starttls",
 			Help: "1 if several MX hosts stopped offering STARTTLS within an hour: something near this server may strip it. Normal is 0; page somebody.",
 		}, func() float64 { return oneIf(a.peers.Stats().PathStripped) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_evidence_lag_seconds",
+			Help: "Age of the oldest event that may not have its record of evidence yet. Normal is below 5; look into it at 300.",
+		}, func() float64 { return a.evidence.Stats().Lag.Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_evidence_contradicted",
+			Help: "1 while the evidence on disk is not what was signed, so that nothing more is recorded. Normal is 0; page somebody.",
+		}, func() float64 { return oneIf(a.evidence.Stats().Contradiction) }),
 	)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })

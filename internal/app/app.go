@@ -23,6 +23,7 @@ import (
 	"github.com/sealpost/sealpost/internal/credential"
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
+	"github.com/sealpost/sealpost/internal/evidence"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mx"
@@ -83,6 +84,7 @@ type app struct {
 	peers      *peers.Memory
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
+	evidence   *evidence.Log
 	accept     *accept.Room
 	api        *httpapi.API
 	submission *submission.Server      // nil if no listener is configured
@@ -123,6 +125,11 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, err
 	}
 	a.buildDelivery(roots)
+	if a.evidence, err = evidence.Open(a.store, evidence.Options{
+		Dir: filepath.Join(cfg.Server.DataDir, "evidence"), Hostname: cfg.Server.Hostname, Log: a.log,
+	}); err != nil {
+		return nil, &StartError{err}
+	}
 	if err := a.buildDoors(); err != nil {
 		return nil, err
 	}
@@ -210,7 +217,7 @@ func (a *app) buildDoors() error {
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		HashPassword: credential.Hash,
-		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer},
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Evidence: a.evidence,
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {
@@ -244,6 +251,7 @@ func Offline(ctx context.Context, cfg config.Config) (http.Handler, io.Closer, e
 		return nil, nil, err
 	}
 	return a.api.TrustedHandler(), closeFunc(func() error {
+		a.evidence.Close()
 		return errors.Join(a.queue.Shutdown(context.Background()), a.store.Close())
 	}), nil
 }

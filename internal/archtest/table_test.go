@@ -51,16 +51,16 @@ func table() map[string]room {
 		"signing":    {imports: "mail"},
 		"credential": {imports: "mail store"},
 		"accept":     {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi":    {imports: "accept compose credential event event/filter mail signing store", tests: "store/sqlite"},
+		"httpapi":    {imports: "accept compose credential event event/filter evidence/proof mail signing store", tests: "evidence store/sqlite"},
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential delivery dnssec httpapi lab mx netguard peers pkix queue signing " +
+		"app": {imports: "accept config credential delivery dnssec evidence httpapi lab mx netguard peers pkix queue signing " +
 			"smtpclient store store/sqlite submission throttle"},
-		"cli": {imports: "apiclient app config event lab mail store"},
+		"cli": {imports: "apiclient app config event evidence/proof lab mail store"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":         {imports: "dnssec"},

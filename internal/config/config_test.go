@@ -86,6 +86,7 @@ url = ""
 [retention]
 content = "0s"
 events = "24h"
+evidence = "8760h"
 [log]
 format = "json"
 level = "debug"
@@ -108,7 +109,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
-		Retention: config.Retention{Events: 24 * time.Hour},
+		Retention: config.Retention{Events: 24 * time.Hour, Evidence: 8760 * time.Hour},
 		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}
 	if diff := cmp.Diff(want, got, compare()); diff != "" {

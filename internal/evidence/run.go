@@ -115,13 +115,18 @@ func (l *Log) catchUp(ctx context.Context) error {
 	return l.signWaiting()
 }
 
+// Close gives the files back. What is not signed is derived once more by the next call.
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop()
+}
+
 // Drain takes the last steps of a stop: it records and signs what happened, as far
 // as there is time. The log can be read afterwards, and goes on where it was.
 func (l *Log) Drain(ctx context.Context) error {
 	err := l.catchUp(ctx)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.drop()
+	l.Close()
 	if err != nil {
 		return err
 	}
