@@ -69,7 +69,7 @@ func table() map[string]room {
 		"realmta":         {},
 		"archtest":        {},
 		"interop":         {tests: "app config"},
-		"e2e":             {tests: "accept app compose config event lab mail signing store"},
+		"e2e":             {tests: "accept app compose config event evidence/proof lab mail signing store"},
 		"bench":           {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},

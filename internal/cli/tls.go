@@ -10,7 +10,8 @@ import (
 )
 
 type tlsCmds struct {
-	Check tlsCheckCmd `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
+	Check    tlsCheckCmd  `cmd:"" help:"Say what would happen to mail for a domain under each pair of flags, host by host, without sending any."`
+	Evidence evidenceCmds `cmd:"" help:"Signed evidence of deliveries: show it, export it, verify it."`
 }
 
 type tlsCheckCmd struct {
