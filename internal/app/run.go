@@ -280,19 +280,10 @@ func (a *app) prune(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		events := now.Add(-r.Events)
-		kept := events
-		if consumed := a.evidence.Consumed(); consumed.Before(kept) {
-			kept = consumed
-		}
-		err := a.store.Prune(ctx, store.Retention{Content: now.Add(-r.Content), Events: kept})
-		if err != nil && ctx.Err() == nil {
+		if err := a.store.Prune(ctx, retentionAt(now, r, a.evidence.Consumed())); err != nil && ctx.Err() == nil {
 			a.log.Error("old data was not dropped", "error", err)
 		}
-		if r.Evidence > 0 {
-			events = now.Add(-r.Evidence)
-		}
-		if err := a.evidence.Prune(ctx, events); err != nil && ctx.Err() == nil {
+		if err := a.evidence.Prune(ctx, now.Add(-max(r.Evidence, r.Events))); err != nil && ctx.Err() == nil {
 			a.log.Error("old evidence was not dropped", "error", err)
 		}
 		select {
@@ -301,6 +292,16 @@ func (a *app) prune(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// retentionAt returns what may be forgotten now. Every event before consumed has its
+// signed evidence; younger ones are still needed, however old they are.
+func retentionAt(now time.Time, r config.Retention, consumed time.Time) store.Retention {
+	events := now.Add(-r.Events)
+	if consumed.Before(events) {
+		events = consumed
+	}
+	return store.Retention{Content: now.Add(-r.Content), Events: events}
 }
 
 // pruneInterval is the time between looks: content that is not to be kept goes within a

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -90,5 +91,24 @@ func TestEvidence(t *testing.T) {
 	check()
 	if log := rg.log.String(); strings.Contains(log, "evidence") {
 		t.Errorf("the log complains: %s", log)
+	}
+}
+
+// checkEvidence: every attempt that has an event has one record, and no other has any.
+func checkEvidence(t *testing.T, events []Event, records map[string][]proof.Record) {
+	t.Helper()
+	want, got := map[string]int{}, map[string]int{}
+	for _, e := range events {
+		if e.Event == "delivered" || e.Event == "failed" {
+			want[e.ID]++
+		}
+	}
+	for _, list := range records {
+		for _, r := range list {
+			got[r.Event.String()]++
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%d attempts have evidence, and %d have events", len(got), len(want))
 	}
 }
