@@ -152,13 +152,20 @@ func (s *session) printReport(r proof.Report) error {
 			return err
 		}
 	}
-	t := &table{head: []string{"DAY", "RECORDS IN ALL", "SIGNED", "STATE", "SIGNED BY"}, none: "no day in the file"}
+	t := &table{head: []string{"DAY", "RECORDS IN ALL", "SIGNED", "STATE", "IN THE FILE", "SIGNED BY"}, none: "no day in the file"}
 	for _, d := range r.Days {
 		state := "open"
 		if d.Sealed {
 			state = "sealed"
 		}
-		t.add(d.Day, fmt.Sprint(d.Size), d.Time.Format(time.RFC3339), state, d.Origin)
+		here := "some: " + fmt.Sprint(d.Records)
+		switch {
+		case d.Dropped:
+			here = "none: kept no longer"
+		case d.Complete:
+			here = "all"
+		}
+		t.add(d.Day, fmt.Sprint(d.Size), d.Time.Format(time.RFC3339), state, here, d.Origin)
 	}
 	if err := t.write(s.env.Stdout); err != nil {
 		return err
@@ -185,6 +192,10 @@ func reportJSON(r proof.Report) any {
 		Time   time.Time `json:"time"`
 		Sealed bool      `json:"sealed"`
 		Origin string    `json:"origin"`
+
+		Complete bool  `json:"complete"` // all of its records are in the file
+		Dropped  bool  `json:"dropped"`  // none are, because the server keeps them no longer
+		Records  int64 `json:"records"`
 	}
 	problems, days := []problem{}, []day{}
 	for _, p := range r.Problems {
@@ -195,7 +206,7 @@ func reportJSON(r proof.Report) any {
 		problems = append(problems, j)
 	}
 	for _, d := range r.Days {
-		days = append(days, day{d.Day, d.Size, d.Root.String(), d.Time, d.Sealed, d.Origin})
+		days = append(days, day{d.Day, d.Size, d.Root.String(), d.Time, d.Sealed, d.Origin, d.Complete, d.Dropped, d.Records})
 	}
 	return struct {
 		Verified     bool      `json:"verified"`

@@ -362,3 +362,18 @@ func TestHeaderShowsFilter(t *testing.T) {
 		t.Errorf("%s: %+v, %v", line, h, err)
 	}
 }
+
+// A checkpoint on disk that somebody changed: the export names its day, and the others hold.
+func TestDamagedCheckpointOnDisk(t *testing.T) {
+	t.Parallel()
+	rg := newRig(t)
+	day := rg.fill(2)[0].Day()
+	rg.proven(proof.Filter{})
+	b := rg.read(day + ".checkpoint")
+	b[len(b)-10] ^= 1
+	rg.write(day+".checkpoint", b)
+	rep, records := rg.verify(rg.export(proof.Filter{}))
+	if rep.OK() || rep.Problems[0].Day != day || !strings.Contains(rep.Problems[0].Text, "the checkpoint") || len(records) != 0 {
+		t.Errorf("problems %v", rep.Problems)
+	}
+}

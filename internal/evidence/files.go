@@ -39,7 +39,8 @@ func (l *Log) checkpointDays() ([]string, error) {
 	return days, nil
 }
 
-// readCheckpoint returns a day's newest checkpoint, signed and read.
+// readCheckpoint returns a day's newest checkpoint, signed and read. One that does not
+// hold is an ErrContradiction, with its text.
 func (l *Log) readCheckpoint(day string) (signed string, c proof.Checkpoint, err error) {
 	path := l.path(day, checkpointSuffix)
 	b, err := os.ReadFile(path)
@@ -50,7 +51,7 @@ func (l *Log) readCheckpoint(day string) (signed string, c proof.Checkpoint, err
 		err = errors.New("it is of another day")
 	}
 	if err != nil {
-		return "", c, fmt.Errorf("%w: %s: %w", ErrContradiction, path, err)
+		return string(b), c, fmt.Errorf("%w: %s: %w", ErrContradiction, path, err)
 	}
 	return string(b), c, nil
 }

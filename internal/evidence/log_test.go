@@ -259,7 +259,7 @@ func TestDaysAreSealedAndChained(t *testing.T) {
 			t.Fatal(err)
 		}
 		rep, records = rg.proven(proof.Filter{})
-		if len(rep.Days) != 3 || len(records) != 1 {
+		if len(rep.Days) != 3 || len(records) != 1 || !rep.Days[1].Dropped || rep.Days[2].Dropped || !rep.Days[2].Complete {
 			t.Errorf("after pruning %d days and %d records", len(rep.Days), len(records))
 		}
 		if err := rg.l.Prune(t.Context(), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)); err != nil {

@@ -71,10 +71,18 @@ func (p Problem) String() string {
 	return s + p.Text
 }
 
+// A Day is a day of an export whose checkpoint holds.
+type Day struct {
+	Checkpoint
+	Complete bool  // all its records are in the file; else those that were asked for
+	Dropped  bool  // none are: the server keeps them no longer
+	Records  int64 // of it in the file, whose proofs hold
+}
+
 // A Report is what came of a verification.
 type Report struct {
 	Trusted  bool // measured against keys that the file did not bring itself
-	Days     []Checkpoint
+	Days     []Day
 	Records  int64     // whose proofs hold, or that are complete with their day
 	Problems []Problem // in the order of the file; the first 100
 	More     int64     // problems beyond those

@@ -55,7 +55,7 @@ func (v *verifier) beginDay(form dayLine) {
 	}
 	v.last = &c
 	v.day = &dayCheck{line: v.line, form: form, cp: c}
-	v.report.Days = append(v.report.Days, c)
+	v.report.Days = append(v.report.Days, Day{Checkpoint: c, Complete: form.Complete, Dropped: form.Dropped})
 }
 
 // plainDay returns a day as it may be shown.
@@ -104,6 +104,7 @@ func (v *verifier) record(l recordLine) {
 		v.broken("its event is not younger than the one before")
 	default:
 		v.report.Records++
+		v.report.Days[len(v.report.Days)-1].Records++
 		d.last = event
 		v.each(l.Record)
 	}
