@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bufio"
 	"net/http"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 const (
 	// maxExports is how many exports of evidence are written at a time.
 	maxExports = 4
-	// exportPause is how long a client may keep an export from flowing.
+	// exportPause is how long a client may keep 64 KiB of an export from flowing.
 	exportPause = time.Minute
 )
 
@@ -40,7 +41,11 @@ func (a *API) exportEvidence(w http.ResponseWriter, r *request) error {
 		return &problem{http.StatusServiceUnavailable, "The server is writing other exports. Please try again.", 10 * time.Second}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	return a.deps.Evidence.Export(r.Context(), &patientWriter{w: w, control: http.NewResponseController(w)}, f)
+	out := bufio.NewWriterSize(&patientWriter{w: w, control: http.NewResponseController(w)}, 64<<10)
+	if err := a.deps.Evidence.Export(r.Context(), out, f); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 // evidenceFilter reads which records are wanted.
@@ -86,20 +91,22 @@ func evidenceFilter(p params) (f proof.Filter, err error) {
 	return f, nil
 }
 
-// A patientWriter lets an answer take as long as it needs, if the client keeps reading.
+// A patientWriter lets an answer take as long as it needs to be found, which may be
+// minutes between two records, and still ends it when the client does not read.
 type patientWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	last    time.Time
 }
 
-// Write writes, with a new deadline now and then.
+// Write writes and flushes, under a deadline of its own.
 func (p *patientWriter) Write(b []byte) (int, error) {
-	if now := time.Now(); now.Sub(p.last) > exportPause/4 {
-		_ = p.control.SetWriteDeadline(now.Add(exportPause)) // a connection without deadlines needs none
-		p.last = now
+	_ = p.control.SetWriteDeadline(time.Now().Add(exportPause)) // a connection without deadlines needs none
+	n, err := p.w.Write(b)
+	if err == nil {
+		err = p.control.Flush()
 	}
-	return p.w.Write(b)
+	_ = p.control.SetWriteDeadline(time.Time{})
+	return n, err
 }
 
 type evidenceKeys struct {

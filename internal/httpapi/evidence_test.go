@@ -1,11 +1,19 @@
 package httpapi
 
 import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/sealpost/sealpost/internal/evidence/proof"
 	"github.com/sealpost/sealpost/internal/mail"
@@ -101,6 +109,88 @@ func TestExportsAreBounded(t *testing.T) {
 		t.Errorf("status %d, %d under way", w.Code, len(rg.api.exports))
 	}
 }
+
+// A slowEvidence takes its time for an export: as many pieces of 64 KiB, and a wait before each.
+type slowEvidence struct {
+	rigEvidence
+	pieces int
+	wait   time.Duration
+	ended  chan error
+}
+
+func (e slowEvidence) Export(_ context.Context, w io.Writer, _ proof.Filter) (err error) {
+	defer func() { e.ended <- err }()
+	for range e.pieces {
+		time.Sleep(e.wait)
+		if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An export takes as long as the search for its records does, far beyond the limits of
+// other answers; a client that does not read it ends it.
+func TestLongExports(t *testing.T) {
+	for name, c := range map[string]struct {
+		e     slowEvidence
+		reads bool
+	}{
+		"slow to find": {slowEvidence{pieces: 4, wait: 10 * time.Minute}, true},
+		"nobody reads": {slowEvidence{pieces: 4}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				c.e.ended = make(chan error, 1) // of the bubble, or its time would stand still
+				rg := newRig(t, func(cfg *Config, d *Deps) { cfg.SpoolDir, d.Evidence = dir, c.e })
+				near, far := net.Pipe()
+				l := &oneConn{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
+				l.conns <- far
+				server := NewServer(rg.trusted, slog.New(slog.DiscardHandler))
+				var served sync.WaitGroup
+				served.Go(func() { _ = server.Serve(l) })
+				if _, err := io.WriteString(near, "GET /v1/sealpost/evidence HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				if c.reads {
+					r, err := http.ReadResponse(bufio.NewReader(near), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if n, err := io.Copy(io.Discard, r.Body); err != nil || n != int64(c.e.pieces)<<16 {
+						t.Errorf("%d octets, %v", n, err)
+					}
+				}
+				if err := <-c.e.ended; (err == nil) != c.reads {
+					t.Errorf("the export ended with %v", err)
+				}
+				near.Close()
+				server.Close()
+				served.Wait()
+			})
+		})
+	}
+}
+
+// oneConn is a listener that gives out what it is given.
+type oneConn struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneConn) Close() error { close(l.closed); return nil }
+
+func (l *oneConn) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // Without an evidence log the calls say so.
 func TestNoEvidence(t *testing.T) {
