@@ -60,6 +60,14 @@ func (a *app) adminHandler() http.Handler {
 			Name: "sealpost_resolver_validated_timestamp_seconds",
 			Help: "When a probe last found that the resolver validates DNSSEC; 0 if none has yet. Probes are hourly; older than two hours deserves a look.",
 		}, func() float64 { return validatedAt(a.stub.Status()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_evidence_lag_seconds",
+			Help: "Age of the oldest event that may not have its record of evidence yet. Normal is below 5; look into it at 300.",
+		}, func() float64 { return a.evidence.Stats().Lag.Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "sealpost_evidence_contradicted",
+			Help: "1 while the evidence on disk is not what was signed, so that nothing more is recorded. Normal is 0; page somebody.",
+		}, func() float64 { return oneIf(a.evidence.Stats().Contradiction) }),
 	)
 	registry.MustRegister(reportMetrics(a.reports)...)
 	mux := http.NewServeMux()

@@ -24,6 +24,7 @@ import (
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/dsn"
+	"github.com/sealpost/sealpost/internal/evidence"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/impact"
 	"github.com/sealpost/sealpost/internal/lab"
@@ -93,6 +94,7 @@ type app struct {
 	reports    *tlsrpt.Room
 	deliverer  *delivery.Deliverer
 	queue      *queue.Queue
+	evidence   *evidence.Log
 	accept     *accept.Room
 	impact     *impact.Analyst
 	notices    *dsn.Follower
@@ -141,6 +143,11 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, err
 	}
 	a.buildDelivery(roots)
+	if a.evidence, err = evidence.Open(a.store, evidence.Options{
+		Dir: filepath.Join(cfg.Server.DataDir, "evidence"), Hostname: cfg.Server.Hostname, Log: a.log,
+	}); err != nil {
+		return nil, &StartError{err}
+	}
 	if err := a.buildDoors(); err != nil {
 		return nil, err
 	}
@@ -246,7 +253,7 @@ func (a *app) buildDoors() error {
 		Overrides: a.store, Audit: a.store, CheckClientCert: a.checkClientCert,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		HashPassword: credential.Hash,
-		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact},
+		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
 		Log: a.log,
 	})
 	if a.cfg.HTTP.TLS == config.TLSFiles {
@@ -280,6 +287,7 @@ func Offline(ctx context.Context, cfg config.Config) (http.Handler, io.Closer, e
 		return nil, nil, err
 	}
 	return a.api.TrustedHandler(), closeFunc(func() error {
+		a.evidence.Close()
 		return errors.Join(a.queue.Shutdown(context.Background()), a.sts.Close(), a.store.Close())
 	}), nil
 }

@@ -174,6 +174,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	services.Go(func() { a.prune(ctx) })
 	services.Go(func() { a.keepExceptions(ctx) })
 	services.Go(func() { a.impact.Watch(ctx, a.store, a.log) })
+	services.Go(func() { a.evidence.Run(work) })
 	services.Go(func() {
 		select {
 		case <-a.store.Failed():
@@ -191,6 +192,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	err := a.drain(servers, stopWork)
 	services.Wait()
 	a.deliverer.Close()
+	a.drainEvidence()
 	// Nobody asks for policies or observes any more, so this is the rest of both.
 	err = errors.Join(err, a.sts.Close(), a.reports.Close(context.Background()), a.store.Close())
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -224,6 +226,19 @@ func (a *app) drain(servers map[net.Listener]*http.Server, stopWork func()) erro
 		a.log.Warn("attempts were cut off at the end of the drain time; their messages stay queued", "error", err)
 	}
 	return nil
+}
+
+// evidenceTime is how long a shutdown waits for the evidence of the last deliveries.
+// What is missing then is derived from the events at the next start.
+const evidenceTime = 10 * time.Second
+
+// drainEvidence records and signs what the queue did last.
+func (a *app) drainEvidence() {
+	ctx, cancel := context.WithTimeout(context.Background(), evidenceTime)
+	defer cancel()
+	if err := a.evidence.Drain(ctx); err != nil && a.store.Err() == nil {
+		a.log.Warn("the evidence of the last deliveries was not signed; the next start does it", "error", err)
+	}
 }
 
 // httpServers returns the HTTP servers by their listener.
@@ -264,17 +279,19 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// prune drops what is past its retention, now and then.
+// prune drops what is past its retention, now and then. Events stay until their
+// evidence is signed, whatever the retention says.
 func (a *app) prune(ctx context.Context) {
-	tick := time.NewTicker(pruneEvery)
+	r := a.cfg.Retention
+	tick := time.NewTicker(pruneInterval(r))
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		err := a.store.Prune(ctx, store.Retention{
-			Content: now.Add(-a.cfg.Retention.Content), Events: now.Add(-a.cfg.Retention.Events),
-		})
-		if err != nil && ctx.Err() == nil {
+		if err := a.store.Prune(ctx, retentionAt(now, r, a.evidence.Consumed())); err != nil && ctx.Err() == nil {
 			a.log.Error("old data was not dropped", "error", err)
+		}
+		if err := a.evidence.Prune(ctx, now.Add(-max(r.Evidence, r.Events))); err != nil && ctx.Err() == nil {
+			a.log.Error("old evidence was not dropped", "error", err)
 		}
 		select {
 		case <-tick.C:
@@ -282,4 +299,20 @@ func (a *app) prune(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// retentionAt returns what may be forgotten now. Every event before consumed has its
+// signed evidence; younger ones are still needed, however old they are.
+func retentionAt(now time.Time, r config.Retention, consumed time.Time) store.Retention {
+	events := now.Add(-r.Events)
+	if consumed.Before(events) {
+		events = consumed
+	}
+	return store.Retention{Content: now.Add(-r.Content), Events: events}
+}
+
+// pruneInterval is the time between looks: content that is not to be kept goes within a
+// minute after its message is finished.
+func pruneInterval(r config.Retention) time.Duration {
+	return min(pruneEvery, max(r.Content, time.Minute))
 }

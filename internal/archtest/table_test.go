@@ -34,6 +34,9 @@ func table() map[string]room {
 
 		// What follows from events.
 		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
+		// What can be proven afterwards: the nouns and the judge, and who keeps the log.
+		"evidence/proof": {imports: "event mail"},
+		"evidence":       {imports: "event evidence/proof mail store", tests: "store/sqlite"},
 
 		// Facts about the recipient.
 		"dnssec": {},
@@ -52,7 +55,7 @@ func table() map[string]room {
 		"signing":    {imports: "mail"},
 		"credential": {imports: "mail store"},
 		"accept":     {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi":    {imports: "accept compose credential event event/filter mail signing store", tests: "store/sqlite"},
+		"httpapi":    {imports: "accept compose credential event event/filter evidence/proof mail signing store", tests: "evidence store/sqlite"},
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
@@ -65,9 +68,9 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn httpapi impact lab mail mtasts mx " +
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence httpapi impact lab mail mtasts mx " +
 			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
-		"cli": {imports: "apiclient app config event lab mail store tlsresult tlsrpt/report"},
+		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":         {imports: "dnssec"},
@@ -78,7 +81,7 @@ func table() map[string]room {
 		"realdns":         {imports: "daemon"},
 		"archtest":        {},
 		"interop":         {tests: "app config store/sqlite"},
-		"e2e":             {tests: "accept app compose config event lab mail signing store store/sqlite tlsresult tlsrpt/report"},
+		"e2e":             {tests: "accept app compose config event evidence/proof lab mail signing store store/sqlite tlsresult tlsrpt/report"},
 		"bench":           {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},

@@ -16,6 +16,7 @@ type tlsCmds struct {
 	Report   tlsReportCmd  `cmd:"" help:"Read TLS reports (RFC 8460) that others sent about your domains, and say what they mean."`
 	Reports  tlsReportsCmd `cmd:"" help:"List the TLS reports that this server sent or is going to send."`
 	Impact   tlsImpactCmd  `cmd:"" help:"Say how much of a sending domain's mail each pair of flags would deliver verified, unverified, in plaintext or not at all, and to whom."`
+	Evidence evidenceCmds  `cmd:"" help:"Signed evidence of deliveries: show it, export it, verify it."`
 }
 
 type tlsCheckCmd struct {

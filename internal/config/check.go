@@ -121,6 +121,19 @@ func checkHostname(c *Config) error {
 	return nil
 }
 
+// checkEvidence allows as long as events (0), or longer: evidence that goes before its
+// event would be of no use to those who look for it there.
+func checkEvidence(c *Config) error {
+	r := c.Retention
+	if r.Evidence == 0 {
+		return nil
+	}
+	if r.Evidence < r.Events {
+		return errors.New(`is shorter than retention.events; write "0s" for as long as events, or a longer time`)
+	}
+	return between(r.Evidence, 24*time.Hour, 10*maxRetention, formatDuration)
+}
+
 func checkPublicURL(c *Config) error {
 	if c.HTTP.PublicURL == "" {
 		return nil

@@ -124,6 +124,9 @@ type Database struct {
 type Retention struct {
 	Content time.Duration // contents, from acceptance; those still queued stay
 	Events  time.Duration // events and their messages' facts
+	// Evidence is how long the evidence of deliveries is kept: at least as long as
+	// Events, or 0, which is as long as them.
+	Evidence time.Duration
 }
 
 // Log is what the process writes to standard error.

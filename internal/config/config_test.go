@@ -91,6 +91,7 @@ url = ""
 [retention]
 content = "0s"
 events = "24h"
+evidence = "8760h"
 [log]
 format = "json"
 level = "debug"
@@ -114,7 +115,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
 		TLSRPT:    config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
-		Retention: config.Retention{Events: 24 * time.Hour},
+		Retention: config.Retention{Events: 24 * time.Hour, Evidence: 8760 * time.Hour},
 		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}
 	if diff := cmp.Diff(want, got, compare()); diff != "" {
@@ -188,6 +189,9 @@ func TestMistakesNamePlaceValueAndRemedy(t *testing.T) {
 		{"source address of nobody", host + "[delivery]\nsource_addresses = [\"0.0.0.0\"]", nil, []string{`0.0.0.0 is not an address of a host`}},
 		{"duration without unit", host + "[delivery]\nlifetime = \"8\"", nil, []string{`delivery.lifetime = "8": write a duration with its unit`}},
 		{"lifetime beyond five days", host + "[delivery]\nlifetime = \"121h\"", nil, []string{`delivery.lifetime = "121h": is out of range; write a value from 1s to 120h`}},
+		{"evidence shorter than events", host + "[retention]\nevidence = \"24h\"", nil, []string{`retention.evidence = "24h": is shorter than retention.events; write "0s"`}},
+		{"evidence too long", host + "[retention]\nevidence = \"87601h\"", nil, []string{`retention.evidence = "87601h": is out of range; write a value from 24h to 87600h`}},
+		{"a number that is not zero has no unit", host + "[retention]\ncontent = 1", nil, []string{`retention.content = 1: write a text in quotes`}},
 		{"no waits", host + "[delivery]\nretry = []", nil, []string{`s.toml:4: delivery.retry = []: has 0 waits; write 1 to 50`}},
 		{"negative wait", host + "[delivery]\nretry = [\"10m\", \"-1h\"]", nil, []string{`-1h: is out of range; write a value from 100ms to 24h`}},
 		{"more to one than to all", host + "[delivery]\nmax_connections = 10", nil, []string{`delivery.max_connections_per_next_hop: is more than delivery.max_connections`}},

@@ -124,13 +124,17 @@ func acceptFields() []field {
 func retentionFields() []field {
 	return []field{
 		{key: "retention.content", target: func(c *Config) any { return &c.Retention.Content }, value: `"72h"`,
-			doc:   "How long the content of a finished message can be read again, counted from its acceptance. From 0s (dropped once it is finished) to 8760h (a year).",
+			doc:   "How long the content of a finished message can be read again, counted from its acceptance. From 0s (not kept: dropped within a minute after it is finished) to 8760h (a year).",
 			check: func(c *Config) error { return between(c.Retention.Content, 0, maxRetention, formatDuration) }},
 		{key: "retention.events", target: func(c *Config) any { return &c.Retention.Events }, value: `"720h"`,
 			doc: "How long events are kept, by whole days. From 24h to 87600h (ten years).",
 			check: func(c *Config) error {
 				return between(c.Retention.Events, 24*time.Hour, 10*maxRetention, formatDuration)
 			}},
+		{key: "retention.evidence", target: func(c *Config) any { return &c.Retention.Evidence }, value: `"0s"`, example: `"8760h"`,
+			doc: "How long the signed evidence of deliveries is kept, by whole days: who, when, to which MX host, over which TLS, and nothing of the message. " +
+				"0s is as long as `retention.events`; else from `retention.events` to 87600h (ten years). The days' signed checkpoints are always kept.",
+			check: checkEvidence},
 	}
 }
 

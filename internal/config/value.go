@@ -38,6 +38,10 @@ func set(target, value any) error {
 		*t = int(n)
 		return nil
 	case *time.Duration:
+		if n, ok := value.(int64); ok && n == 0 {
+			*t = 0 // none of any unit
+			return nil
+		}
 		return text(value, func(s string) (err error) { *t, err = parseDuration(s); return err })
 	case *[]time.Duration:
 		return list(t, value, parseDuration)

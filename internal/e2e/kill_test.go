@@ -77,6 +77,7 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkEvidence(t, events, rg.proven(t))
 	rg.stop(t)
 	book.check(t, copies)
 	checkDuplicates(t, copies, events, killed)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/evidence/proof"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -81,6 +83,18 @@ type Forecaster interface {
 	Forecast(ctx context.Context, d store.Domain, days int, probe bool) (any, error)
 }
 
+// Evidence is the log of what can be proven about deliveries. The evidence room
+// satisfies it.
+type Evidence interface {
+	// Export writes the records that the filter wants, as a file that proves itself. An
+	// error after the first octet means that the file is not whole.
+	Export(ctx context.Context, w io.Writer, f proof.Filter) error
+	// Keys returns the verifier keys of all keys that ever signed, the current one first.
+	Keys() []string
+	// Rotate makes a new key current.
+	Rotate() error
+}
+
 // Config is what the operator sets.
 type Config struct {
 	// PublicURL is the address of the API as clients see it, without a slash at its
@@ -105,7 +119,7 @@ type Config struct {
 	FormMemory int64
 }
 
-// Deps are the rooms behind the door. Prober and Forecaster may be nil: their calls
+// Deps are the rooms behind the door. Prober, Forecaster and Evidence may be nil: their calls
 // are then answered 503. All others are required.
 type Deps struct {
 	Acceptor    Acceptor
@@ -128,6 +142,7 @@ type Deps struct {
 	Prober       Prober
 	Reports      TLSReports
 	Forecaster   Forecaster
+	Evidence     Evidence
 	Log          *slog.Logger
 }
 
@@ -139,6 +154,7 @@ type API struct {
 	windows *windows
 	memory  *budget
 	slots   chan struct{}
+	exports chan struct{} // of evidence, which are much work for the disk
 }
 
 // New returns an API.
@@ -160,6 +176,7 @@ func New(cfg Config, deps Deps) *API {
 		windows: newWindows(cfg.SendsPerMinute),
 		memory:  newBudget(cfg.FormMemory),
 		slots:   make(chan struct{}, cfg.MaxRequests),
+		exports: make(chan struct{}, maxExports),
 	}
 }
 

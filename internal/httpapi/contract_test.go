@@ -164,6 +164,12 @@ var volatile = []struct {
 	re   *regexp.Regexp
 	with string
 }{
+	{regexp.MustCompile(`[+ ][0-9a-zA-Z+/]{8,44}\+A[A-Za-z0-9+/]{43}`), "+KEY"},
+	{regexp.MustCompile(`[A-Za-z0-9+/]{91}=`), "SIGNATURE"},
+	{regexp.MustCompile(`[A-Za-z0-9+/]{43}=`), "HASH"},
+	{regexp.MustCompile(`"salt":"[^"]*"`), `"salt":"SALT"`},
+	{regexp.MustCompile(`octets \d+`), "octets 700"},
+	{regexp.MustCompile(`(day":"|evidence/)\d{4}-\d\d-\d\d`), "${1}2006-01-02"},
 	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT`), "Mon, 02 Jan 2006 15:04:05 GMT"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "2006-01-02T15:04:05Z"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"`), `2006-01-02T15:04:05"`},

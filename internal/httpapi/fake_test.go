@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/evidence"
+	"github.com/sealpost/sealpost/internal/evidence/proof"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -314,6 +316,18 @@ func (s *fakeStore) Events(ctx context.Context, q store.EventQuery) (store.Event
 	return p, ctx.Err()
 }
 
+func (s *fakeStore) Journal(ctx context.Context, q store.JournalQuery) (store.JournalPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := store.JournalPage{Cursor: max(q.After, s.ids.Next()-1)}
+	for _, e := range s.events {
+		if e.ID > q.After && slices.Contains(q.Types, e.Type) {
+			p.Items = append(p.Items, e)
+		}
+	}
+	return p, ctx.Err()
+}
+
 func (s *fakeStore) NextHops(context.Context) ([]store.NextHop, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -328,6 +342,29 @@ func (s *fakeStore) NextHops(context.Context) ([]store.NextHop, error) {
 	}
 	return slices.SortedFunc(maps.Values(hops), func(a, b store.NextHop) int { return cmp.Compare(a.Name, b.Name) }), nil
 }
+
+// deliver adds the event of a delivery to the first recipient of a message.
+func (s *fakeStore) deliver(id mail.ID) mail.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, yes, host := s.messages[id], true, "mx1.example.net"
+	r := event.Record{Type: event.Delivered, DomainID: m.DomainID, Message: id, Recipient: m.Meta.Recipients[0], Data: event.Data{Status: &event.Status{
+		AttemptNo: 1, Code: 250, Message: "OK", TLS: &yes, CertificateVerified: &yes, MXHost: &host, TLSDetail: &mail.TLSDetail{MXHost: host, Result: "verified-pkix"}}}}
+	s.add(&r, m.Meta)
+	return r.ID
+}
+
+// A rigEvidence is a real evidence log on the events of a fakeStore, opened when it is
+// first needed: most tests do not.
+type rigEvidence struct{ open func() *evidence.Log }
+
+func (e rigEvidence) Export(ctx context.Context, w io.Writer, f proof.Filter) error {
+	return e.open().Export(ctx, w, f)
+}
+
+func (e rigEvidence) Keys() []string { return e.open().Keys() }
+
+func (e rigEvidence) Rotate() error { return e.open().Rotate() }
 
 // A fakeQueue works on the rows of a fakeStore.
 type fakeQueue struct{ store *fakeStore }

@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/evidence"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -60,10 +63,18 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 		}
 	}
 	cfg := Config{PublicURL: "https://mail.example.net", Hostname: "mx.example.net", Version: "1.2.3", SpoolDir: t.TempDir()}
+	evidenceLog := sync.OnceValue(func() *evidence.Log {
+		l, err := evidence.Open(s, evidence.Options{Dir: filepath.Join(t.TempDir(), "evidence"), Hostname: "mx.example.net", Log: log})
+		if err != nil {
+			t.Error(err)
+		}
+		t.Cleanup(l.Close)
+		return l
+	})
 	deps := Deps{
 		Acceptor: accept.New(accept.Config{Hostname: "mx.example.net", SpoolDir: cfg.SpoolDir}, s, s, nil, log),
 		Domains:  s, Keys: s, Credentials: s, Messages: s, Events: s, Overrides: s, Audit: s, CheckClientCert: fakeCert, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
-		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Reports: fakeReports{}, Forecaster: fakeForecaster{}, Log: log,
+		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Reports: fakeReports{}, Forecaster: fakeForecaster{}, Evidence: rigEvidence{evidenceLog}, Log: log,
 	}
 	for _, c := range change {
 		c(&cfg, &deps)

@@ -1,0 +1,134 @@
+package httpapi
+
+import (
+	"bufio"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sealpost/sealpost/internal/evidence/proof"
+	"github.com/sealpost/sealpost/internal/mail"
+)
+
+const (
+	// maxExports is how many exports of evidence are written at a time.
+	maxExports = 4
+	// exportPause is how long a client may keep 64 KiB of an export from flowing.
+	exportPause = time.Minute
+)
+
+var errNoEvidence = &problem{status: http.StatusServiceUnavailable, message: "this server keeps no evidence"}
+
+// exportEvidence streams what can be proven. A key that is bound to a domain is shown that
+// domain's records only, by its number: a name may have had other owners before.
+func (a *API) exportEvidence(w http.ResponseWriter, r *request) error {
+	if a.deps.Evidence == nil {
+		return errNoEvidence
+	}
+	p, err := a.params(r)
+	if err != nil {
+		return err
+	}
+	f, err := evidenceFilter(p)
+	if err != nil {
+		return err
+	}
+	f.DomainID = r.who.domainID
+	select {
+	case a.exports <- struct{}{}:
+		defer func() { <-a.exports }()
+	default:
+		return &problem{http.StatusServiceUnavailable, "The server is writing other exports. Please try again.", 10 * time.Second}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := bufio.NewWriterSize(&patientWriter{w: w, control: http.NewResponseController(w)}, 64<<10)
+	if err := a.deps.Evidence.Export(r.Context(), out, f); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// evidenceFilter reads which records are wanted.
+func evidenceFilter(p params) (f proof.Filter, err error) {
+	day := strings.TrimSpace(p.Get("day"))
+	f.From, f.To = strings.TrimSpace(p.Get("from")), strings.TrimSpace(p.Get("to"))
+	if day != "" && (f.From != "" || f.To != "") {
+		return f, badRequest("'day' parameter: give it, or 'from' and 'to', not both")
+	}
+	for _, d := range []struct{ name, value string }{{"day", day}, {"from", f.From}, {"to", f.To}} {
+		if d.value != "" && !proof.IsDay(d.value) {
+			return f, badRequest("'%s' parameter must be a day, such as 2026-11-25", d.name)
+		}
+	}
+	if day != "" {
+		f.From, f.To = day, day
+	}
+	for _, id := range []struct {
+		name string
+		to   *mail.ID
+	}{{"message", &f.Message}, {"event", &f.Event}} {
+		s := p.Get(id.name)
+		if s == "" {
+			continue
+		}
+		if *id.to, err = mail.ParseID(s); err != nil {
+			return f, badRequest("'%s' parameter: %s", id.name, err)
+		}
+	}
+	if s := p.Get("domain"); s != "" {
+		if f.Domain, err = mail.ParseDomain(s); err != nil {
+			return f, badRequest("'domain' parameter: %s", err)
+		}
+	}
+	if s := p.Get("recipient"); s != "" {
+		address, err := mail.ParseAddress(s)
+		if err != nil {
+			return f, badRequest("'recipient' parameter: %s", err)
+		}
+		f.Recipient = address.String()
+	}
+	f.MessageID = strings.Trim(strings.TrimSpace(p.Get("message-id")), "<>")
+	return f, nil
+}
+
+// A patientWriter lets an answer take as long as it needs to be found, which may be
+// minutes between two records, and still ends it when the client does not read.
+type patientWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// Write writes and flushes, under a deadline of its own.
+func (p *patientWriter) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(exportPause)) // a connection without deadlines needs none
+	n, err := p.w.Write(b)
+	if err == nil {
+		err = p.control.Flush()
+	}
+	_ = p.control.SetWriteDeadline(time.Time{})
+	return n, err
+}
+
+type evidenceKeys struct {
+	Key  string   `json:"key"`  // the current verifier key
+	Keys []string `json:"keys"` // all, newest first
+}
+
+func (a *API) showEvidenceKeys(w http.ResponseWriter, _ *request) error {
+	if a.deps.Evidence == nil {
+		return errNoEvidence
+	}
+	keys := a.deps.Evidence.Keys()
+	return reply(w, evidenceKeys{keys[0], keys})
+}
+
+// rotateEvidenceKey makes a new key current, and its predecessor sign beside it.
+func (a *API) rotateEvidenceKey(w http.ResponseWriter, r *request) error {
+	if a.deps.Evidence == nil {
+		return errNoEvidence
+	}
+	if err := a.deps.Evidence.Rotate(); err != nil {
+		return err
+	}
+	return a.showEvidenceKeys(w, r)
+}
