@@ -247,13 +247,14 @@ func parseExpires(s string, now time.Time) (time.Time, error) {
 		}
 		t = now.Add(d)
 	}
+	t = t.UTC().Truncate(time.Second) // what counts is what is kept
 	switch left := t.Sub(now); {
 	case left <= 0:
 		return time.Time{}, badRequest("'expires' parameter: %s has passed already", t.UTC().Format(time.RFC3339))
 	case left > maxException:
 		return time.Time{}, badRequest("'expires' parameter: %s is more than %d days away; what needs longer should be looked at again", t.UTC().Format(time.RFC3339), maxException/(24*time.Hour))
 	}
-	return t.UTC().Truncate(time.Second), nil
+	return t, nil
 }
 
 // parseDays reads a duration that may be in days: 14d, 36h, 90m.

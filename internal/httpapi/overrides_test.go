@@ -27,6 +27,7 @@ func TestParseExpires(t *testing.T) {
 		"2026-11-25":                "passed", // its first moment was this morning
 		"2026-11-25T12:00:00Z":      "passed",
 		"0d":                        "passed", "-1h": "passed",
+		"500ms": "passed", "2026-11-25T12:00:00.9Z": "passed", // whole seconds are kept
 		"367d": "366 days", "65535d": "366 days", "2099-01-01": "366 days",
 		"65536d": "must be", "1w": "must be", "-1d": "must be", "forever": "must be", "14": "must be", "9999999h": "must be",
 	} {

@@ -40,15 +40,14 @@ func (t DomainTLS) Lowered(next DomainTLS, now time.Time) []string {
 	was, is := t.Delivery, next.Delivery
 	dane, sts := was.PolicyModes(now)
 	nextDANE, nextSTS := is.PolicyModes(now)
-	required := next.Flags.RequireTLS.Bool()
 	var names []string
 	for _, s := range []struct {
 		name  string
 		lower bool
 	}{
-		{"require-tls", t.Flags.RequireTLS.Bool() && !required},
-		// Without require-tls, taking any certificate replaces plaintext: that is more, not less.
-		{"skip-verification", required && !t.Flags.SkipVerification.Bool() && next.Flags.SkipVerification.Bool()},
+		{"require-tls", t.Flags.RequireTLS.Bool() && !next.Flags.RequireTLS.Bool()},
+		// Where the domain does not require TLS, a message may: it inherits this flag all the same.
+		{"skip-verification", !t.Flags.SkipVerification.Bool() && next.Flags.SkipVerification.Bool()},
 		{"floor", t.Flags.RequireTLS.Bool() && was.Floor && !is.Floor},
 		{"on-unverified", was.EncryptUnverified && !is.EncryptUnverified},
 		{"downgrade-protection", was.DeferDowngrade && !is.DeferDowngrade},

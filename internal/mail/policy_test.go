@@ -44,7 +44,7 @@ func TestLoweredNamesWhatAsksLess(t *testing.T) {
 		{"required, then unset", flags(True, Unset), flags(Unset, Unset), []string{"require-tls"}},
 		{"required any, then opportunistic verified", flags(True, True), flags(False, False), []string{"require-tls"}},
 		{"verified, then any certificate", flags(True, False), flags(True, True), []string{"skip-verification"}},
-		{"opportunistic, then any certificate: plaintext gets rarer", flags(False, False), flags(False, True), nil},
+		{"any certificate, also for messages that require TLS themselves", flags(False, False), flags(False, True), []string{"skip-verification"}},
 		{"opportunistic, then required with any certificate", flags(False, False), flags(True, True), []string{"skip-verification"}},
 		{"raised", flags(False, True), flags(True, False), nil},
 		{"policies ignored, for a time", set(DomainDelivery{}), set(DomainDelivery{DANE: Ignore, STS: Audit, PolicyUntil: noon.Add(1)}), []string{"dane", "mta-sts"}},
