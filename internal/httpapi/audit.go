@@ -61,7 +61,7 @@ func auditQuery(p params) (store.AuditQuery, error) {
 			return q, badRequest("'domain' parameter: %s", err)
 		}
 	}
-	kind, err := p.oneOf("kind", string(store.AuditDomain), string(store.AuditOverride), string(store.AuditKey), string(store.AuditCredential))
+	kind, err := p.oneOf("kind", string(store.AuditDomain), string(store.AuditOverride), string(store.AuditKey), string(store.AuditCredential), string(store.AuditEvidence))
 	if err != nil {
 		return q, err
 	}

@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/evidence/proof"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
 )
 
 const (
@@ -122,13 +124,34 @@ func (a *API) showEvidenceKeys(w http.ResponseWriter, _ *request) error {
 	return reply(w, evidenceKeys{keys[0], keys})
 }
 
-// rotateEvidenceKey makes a new key current, and its predecessor sign beside it.
+// rotateEvidenceKey makes a new key current, and its predecessor sign beside it. The
+// audit log has the verifier keys, so that an auditor can tell a change that was meant.
 func (a *API) rotateEvidenceKey(w http.ResponseWriter, r *request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence
 	}
+	if err := a.reasonOnly(r); err != nil {
+		return err
+	}
+	before := currentKey(a.deps.Evidence)
 	if err := a.deps.Evidence.Rotate(); err != nil {
 		return err
 	}
+	after := currentKey(a.deps.Evidence)
+	err := a.deps.Audit.NoteChange(r.Context(), store.AuditEntry{
+		Action: store.AuditReplace, Kind: store.AuditEvidence, Object: "signing key",
+		Before: store.Facts{"verifier": before}, After: store.Facts{"verifier": after},
+	})
+	if err != nil {
+		return fmt.Errorf("the evidence's key was changed to %s, and the audit log was not told: %w", after, err)
+	}
 	return a.showEvidenceKeys(w, r)
+}
+
+// currentKey is the verifier key of what signs now; empty before the first key.
+func currentKey(e Evidence) string {
+	if keys := e.Keys(); len(keys) > 0 {
+		return keys[0]
+	}
+	return ""
 }

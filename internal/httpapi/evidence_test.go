@@ -17,6 +17,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/evidence/proof"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/store"
 )
 
 // proven verifies an answer with the server's key and returns the events that it proves.
@@ -200,5 +201,22 @@ func TestNoEvidence(t *testing.T) {
 		if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "keeps no evidence") {
 			t.Errorf("%v: status %d %s", c, w.Code, w.Body)
 		}
+	}
+}
+
+// A new key for evidence is in the audit log, with both verifier keys and the reason.
+func TestRotationIsNoted(t *testing.T) {
+	rg := newRig(t)
+	r := rg.call("admin", "POST", "/v1/sealpost/evidence/key", url.Values{"reason": {"yearly"}})
+	if r.Code != 200 {
+		t.Fatalf("%d %s", r.Code, r.Body)
+	}
+	list, err := rg.store.AuditLog(t.Context(), store.AuditQuery{Kind: store.AuditEvidence})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	e := list[0]
+	if e.Reason != "yearly" || e.Action != store.AuditReplace || e.Before["verifier"] == "" || e.Before["verifier"] == e.After["verifier"] || !strings.Contains(r.Body.String(), e.After["verifier"]) {
+		t.Errorf("%+v", e)
 	}
 }

@@ -20,6 +20,16 @@ func (s *fakeStore) note(ctx context.Context, e store.AuditEntry) {
 	s.audit = append(s.audit, e)
 }
 
+func (s *fakeStore) NoteChange(ctx context.Context, e store.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return s.fail
+	}
+	s.note(ctx, e)
+	return nil
+}
+
 // domainName is called with s.mu held.
 func (s *fakeStore) domainName(id int64) string {
 	for name, d := range s.domains {

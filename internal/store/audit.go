@@ -6,13 +6,16 @@ import (
 )
 
 // Audit is the log of who changed what, and when. It is only ever appended to, and
-// only by the roles that make the changes: Domains, Keys, Credentials and Overrides write an
+// first of all by the roles that make the changes: Domains, Keys, Credentials and Overrides write an
 // entry for every change of something that decides who may send and how mail travels,
 // in the transaction that makes the change. An audited change that is on disk has its entry, and the
 // other way round. Who makes a change and why, they are told by [WithChange].
 type Audit interface {
 	// AuditLog returns entries, newest first.
 	AuditLog(ctx context.Context, q AuditQuery) ([]AuditEntry, error)
+	// NoteChange writes an entry for a change of what the store does not keep. Time, id,
+	// actor, reason and details are filled in as for every change.
+	NoteChange(ctx context.Context, e AuditEntry) error
 }
 
 // Actors that are no API key.
@@ -72,6 +75,7 @@ const (
 	AuditOverride   AuditKind = "override"
 	AuditKey        AuditKind = "key"
 	AuditCredential AuditKind = "credential"
+	AuditEvidence   AuditKind = "evidence" // the key that signs evidence
 )
 
 // Facts are an object's settings by the names that people know, with their

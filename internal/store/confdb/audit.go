@@ -43,6 +43,11 @@ func (db *DB) note(ctx context.Context, q Queryer, e store.AuditEntry) error {
 	return nil
 }
 
+// NoteChange writes an entry in a transaction of its own.
+func (db *DB) NoteChange(ctx context.Context, e store.AuditEntry) error {
+	return db.change(ctx, func(ctx context.Context, q Queryer) error { return db.note(ctx, q, e) }, func() {})
+}
+
 // encode returns JSON, or the empty string for nothing.
 func encode(v any, size int) (string, error) {
 	if size == 0 {

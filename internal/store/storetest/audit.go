@@ -37,6 +37,16 @@ func (f *fixture) log(q store.AuditQuery) []string {
 }
 
 var auditTests = []test{
+	{"a change of what the store does not keep is noted as others are", func(f *fixture) {
+		f.must(f.s.NoteChange(f.as("key 1", "a new auditor"), store.AuditEntry{
+			Action: store.AuditReplace, Kind: store.AuditEvidence, Object: "signing key",
+			Before: store.Facts{"verifier": "a"}, After: store.Facts{"verifier": "b"},
+		}))
+		list := f.audit(store.AuditQuery{Kind: store.AuditEvidence})
+		if len(list) != 1 || list[0].Actor != "key 1" || list[0].Reason != "a new auditor" || list[0].After["verifier"] != "b" || list[0].ID == 0 || list[0].Time.IsZero() {
+			f.Errorf("entries %+v", list)
+		}
+	}},
 	{"a change says who, what, from which value and why", func(f *fixture) {
 		d := store.Domain{Name: "one.example", State: store.DomainActive, TLS: mail.TLSFlags{RequireTLS: mail.True}}
 		f.must(f.s.CreateDomain(f.as("operator", ""), &d))

@@ -27,7 +27,7 @@ CREATE TABLE audit (
     at      INTEGER NOT NULL, -- microseconds since 1970, UTC
     actor   TEXT    NOT NULL CHECK (actor <> ''),
     action  TEXT    NOT NULL CHECK (action IN ('create', 'update', 'replace', 'delete', 'expire')),
-    kind    TEXT    NOT NULL CHECK (kind IN ('domain', 'override', 'key', 'credential')),
+    kind    TEXT    NOT NULL CHECK (kind IN ('domain', 'override', 'key', 'credential', 'evidence')),
     object  TEXT    NOT NULL,
     domain  TEXT    NOT NULL, -- sending domain, or target of an override; empty: none
     before  TEXT    NOT NULL, -- JSON; empty: it did not exist
