@@ -230,15 +230,20 @@ func (c *counter) close(n int64) {
 func (c *counter) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.dirty) > 0 {
-		return // rare: more was counted, or the store failed
-	}
 	for n, day := range c.days {
-		if n <= c.closed {
-			c.stats.Octets -= int64(day.octets)
-			delete(c.days, n)
+		if n > c.closed || slices.ContainsFunc(c.dirty, func(p *policyCounts) bool { return p.day == day }) {
+			continue
 		}
+		c.stats.Octets -= int64(day.octets)
+		delete(c.days, n)
 	}
+}
+
+// waiting is how many counts are to be written.
+func (c *counter) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.dirty)
 }
 
 // A taken is a number on its way to the store.

@@ -2,6 +2,7 @@ package tlsrpt
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 // A stop in the middle of the day loses no session; a crash loses what was counted since the
@@ -125,5 +127,46 @@ func TestRestartAroundMidnight(t *testing.T) {
 			t.Errorf("%d posts", len(posts))
 		}
 		synctest.Wait()
+	})
+}
+
+// A store during whose every write more mail goes out. It fails when one flush writes
+// more often than it can have reason to.
+type busy struct {
+	*sqlite.Store
+	room   *Room
+	writes int
+}
+
+func (b *busy) AddTLSCounts(ctx context.Context, counts []store.TLSCount) error {
+	if b.writes++; b.writes > 20 {
+		return errors.New("one flush has no end")
+	}
+	b.room.Observe(success("receiver.test"))
+	return b.Store.AddTLSCounts(ctx, counts)
+}
+
+// Mail does not pause for the counts to be written: a day must end all the same.
+func TestADayEndsUnderSteadyMail(t *testing.T) {
+	at(t, "2026-11-24T23:59:59Z", func(rg *rig) {
+		b := &busy{Store: rg.store, room: rg.room}
+		rg.room.deps.Store = b
+		rg.succeed("receiver.test", 1)
+		rg.until("2026-11-25T00:09:59Z")
+		rg.succeed("receiver.test", 1)
+		rg.until("2026-11-25T00:11:00Z")
+		rg.room.keep(context.Background())
+		if r := rg.only(); r.Day != "2026-11-24" || r.State != store.TLSReportWaiting {
+			t.Errorf("%+v", r)
+		}
+		if n := len(rg.room.count.days); n != 1 {
+			t.Errorf("%d days are held in memory, want today's alone", n)
+		}
+		b.writes = 0
+		if _, err := rg.room.Preview(context.Background(), "receiver.test", "2026-11-25"); err != nil {
+			t.Errorf("preview: %v", err)
+		}
+		rg.room.deps.Store = rg.store
+		rg.quiet()
 	})
 }

@@ -211,15 +211,14 @@ func (r *Room) endDays(ctx context.Context, closed int64, now time.Time) error {
 	return r.deps.Store.PruneTLSReports(ctx, dayName(closed-keepDays))
 }
 
-// flush writes all that was counted so far.
+// flush writes all that was counted before the call. What is counted meanwhile comes
+// behind that and is left for the next call: under steady mail there would be no end.
 func (r *Room) flush(ctx context.Context) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	for {
-		list := r.count.take(together)
-		if len(list) == 0 {
-			return nil
-		}
+	for left := r.count.waiting(); left > 0; {
+		list := r.count.take(min(left, together))
+		left -= len(list)
 		counts := make([]store.TLSCount, len(list))
 		for i, t := range list {
 			counts[i] = t.count
@@ -229,6 +228,7 @@ func (r *Room) flush(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
 }
 
 // planReports gives every domain that was counted on a closed day its report.
