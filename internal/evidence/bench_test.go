@@ -34,6 +34,8 @@ func newTape(n int) *tape {
 	}}
 }
 
+func (t *tape) SetCursor(context.Context, string, mail.ID) error { return nil }
+
 func (t *tape) Journal(_ context.Context, q store.JournalQuery) (store.JournalPage, error) {
 	p := store.JournalPage{Cursor: q.After}
 	next := 0

@@ -37,7 +37,13 @@ const (
 type Journal interface {
 	// Journal returns what happened after a cursor; see [store.Journal].
 	Journal(ctx context.Context, q store.JournalQuery) (store.JournalPage, error)
+	// SetCursor keeps a position that no later event comes before, not even when the
+	// clock is behind after a restart; see [store.Cursors].
+	SetCursor(ctx context.Context, name string, position mail.ID) error
 }
+
+// cursorName is under which the end of the last day that was sealed is kept.
+const cursorName = "evidence"
 
 // Options say where the log is.
 type Options struct {
@@ -190,7 +196,7 @@ func (l *Log) step(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := l.write(page); err != nil {
+	if err := l.write(ctx, page); err != nil {
 		l.drop()
 		return false, err
 	}
@@ -199,7 +205,7 @@ func (l *Log) step(ctx context.Context) (more bool, err error) {
 
 // write writes the records of a page, seals the day that is over, and signs when much
 // has come together.
-func (l *Log) write(page store.JournalPage) error {
+func (l *Log) write(ctx context.Context, page store.JournalPage) error {
 	for i := range page.Items {
 		if err := l.add(&page.Items[i]); err != nil {
 			return err
@@ -207,6 +213,10 @@ func (l *Log) write(page store.JournalPage) error {
 	}
 	l.cursor = page.Cursor
 	if l.day != nil && l.cursor >= mail.FirstID(endOf(l.day.day))-1 {
+		// No event says that the day is over, only the clock does, which can be set back.
+		if err := l.journal.SetCursor(ctx, cursorName, l.cursor); err != nil {
+			return err
+		}
 		if err := l.seal(); err != nil {
 			return err
 		}

@@ -278,6 +278,37 @@ func TestDaysAreSealedAndChained(t *testing.T) {
 	})
 }
 
+// A clock that was ahead when a day was sealed, and is set back across a restart, costs
+// no record: what happens then has ids above all that was passed.
+func TestClockSetBackAcrossARestart(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	var want []mail.ID
+	for _, clock := range []struct {
+		from time.Time
+		run  time.Duration
+	}{{someDay, 13 * time.Hour}, {someDay.Add(time.Hour), 10 * time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(clock.from))
+			rg := openRig(t, dir)
+			ctx, stop := context.WithCancel(t.Context())
+			var done sync.WaitGroup
+			done.Go(func() { rg.l.Run(ctx) })
+			want = append(want, rg.fill(2)...)
+			time.Sleep(clock.run)
+			rep, records := rg.proven(proof.Filter{})
+			if got := ids(records); !slices.Equal(got, want) {
+				t.Errorf("from %v: events %v, want %v", clock.from, got, want)
+			}
+			if !rep.Days[0].Sealed {
+				t.Error("the first day was not sealed")
+			}
+			stop()
+			done.Wait()
+		})
+	}
+}
+
 // Checkpoints are signed while the day goes on, a minute after something was added,
 // and not while nothing happens.
 func TestSignedEveryMinute(t *testing.T) {

@@ -30,6 +30,8 @@ func (s *fakeStore) NoteChange(ctx context.Context, e store.AuditEntry) error {
 	return nil
 }
 
+func (s *fakeStore) SetCursor(context.Context, string, mail.ID) error { return s.fail }
+
 // domainName is called with s.mu held.
 func (s *fakeStore) domainName(id int64) string {
 	for name, d := range s.domains {

@@ -26,6 +26,15 @@ func (db *DB) Cursor(ctx context.Context, name string) (mail.ID, error) {
 	return mail.ID(position), nil
 }
 
+// LastCursor returns the highest position that is kept; zero if there is none.
+func (db *DB) LastCursor(ctx context.Context) (mail.ID, error) {
+	var position int64
+	if err := db.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(position), 0) FROM cursor`).Scan(&position); err != nil {
+		return 0, fmt.Errorf("read cursors: %w", err)
+	}
+	return mail.ID(position), nil
+}
+
 // SetCursor keeps the position under the name.
 func (db *DB) SetCursor(ctx context.Context, name string, position mail.ID) error {
 	return db.change(ctx, func(ctx context.Context, q Queryer) error {

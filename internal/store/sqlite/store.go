@@ -179,7 +179,11 @@ func (s *Store) open(ctx context.Context, node int) error {
 	if err != nil {
 		return err
 	}
-	if s.ids, err = mail.NewIDs(node, newest); err != nil {
+	passed, err := s.configuration.LastCursor(ctx)
+	if err != nil {
+		return err
+	}
+	if s.ids, err = mail.NewIDs(node, max(newest, passed)); err != nil {
 		return err
 	}
 	s.born = s.ids.Next()
