@@ -139,3 +139,24 @@ func TestPoolComparesNamesForEachDomain(t *testing.T) {
 		}
 	})
 }
+
+// A DANE-TA match ends with the chain, also on a connection that stays open.
+func TestPoolForgetsAMatchThatEnded(t *testing.T) {
+	inWorld(t, standard, func(w *world) {
+		template := smtptest.LeafTemplate("mx.example.test")
+		template.NotAfter = time.Now().Add(5 * time.Second)
+		cert, err := pki().IssueTemplate(template)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.signed(tlsa(cert, 1, 2, 0, 1))
+		w.serve("192.0.2.1", smtptest.Behaviour{Certificate: cert})
+		if got := w.attempt(job(mail.Unset, mail.Unset)); got.Session.Detail.Result != "verified-dane-ta" {
+			t.Fatal(shortly(got))
+		}
+		time.Sleep(7 * time.Second)
+		if got := w.attempt(job(mail.Unset, mail.Unset)); shortly(got) != deferred+"refused-dane-mismatch" {
+			t.Errorf("after its end: %s, reused %t", shortly(got), got.Session.Detail.Reused)
+		}
+	})
+}
