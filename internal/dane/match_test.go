@@ -281,3 +281,26 @@ func TestHostileChainAndRecords(t *testing.T) {
 		t.Errorf("took %s", d)
 	}
 }
+
+// The whole certificate and its key are told apart for one digest, and a certificate
+// beyond MaxChain is not looked at.
+func TestPartsAndLimitOfAChain(t *testing.T) {
+	root := issue(t, nil, ca("root"), nil)
+	good := issue(t, root, leaf(), nil)
+	other := issue(t, root, leaf(named("other.test")), nil)
+	records := usable(t, tlsa(t, "3 0 1", other), tlsa(t, "3 1 1", good))
+	if m := records.Match(chainOf(good), nil, time.Now()); m.TLSA != ee || m.Record.Selector != 1 {
+		t.Errorf("%+v", m)
+	}
+	long := []*signer{good}
+	for len(long) < dane.MaxChain {
+		long = append(long, other)
+	}
+	anchor := usable(t, tlsa(t, "2 0 1", root))
+	if m := anchor.Match(chainOf(append(long[:dane.MaxChain-1:dane.MaxChain-1], root)...), nil, time.Now()); m.TLSA != ta {
+		t.Errorf("anchor in the last place: %+v", m)
+	}
+	if m := anchor.Match(chainOf(append(long, root)...), nil, time.Now()); m.TLSA != noMatch {
+		t.Errorf("anchor beyond the last place: %+v", m)
+	}
+}

@@ -56,6 +56,7 @@ type fallback struct {
 	candidate
 	verdict tlspolicy.Verdict
 	session tlspolicy.Session
+	seen    time.Time
 	link    *link // set if plaintext goes on over the same connection
 	noted   int   // place in the trail, from 1, while the connection waits for its turn
 }
@@ -194,7 +195,10 @@ func (a *attempt) addresses(ctx context.Context, host *target) []netip.Addr {
 func (a *attempt) reuse(ctx context.Context, host *target, plaintext bool) bool {
 	for {
 		l := a.d.pool.take(host.name, func(l *link) bool {
-			return (!l.plain || plaintext) && l.serves(host, a.to.names)
+			// However busy a connection in plaintext is: what led to it must be fresh, or one
+			// failed handshake would speak for all the messages that follow.
+			young := plaintext && time.Since(l.seen) < a.d.cfg.IdleLimit
+			return (!l.plain || young) && l.serves(host, a.to.names)
 		})
 		if l == nil {
 			return false
@@ -217,30 +221,39 @@ func (a *attempt) reuse(ctx context.Context, host *target, plaintext bool) bool 
 // tryFull makes the one or two connections that aim at the full level of the
 // requirement. It returns a fallback if the session led to plaintext.
 func (a *attempt) tryFull(ctx context.Context, c candidate) *fallback {
-	_, small := a.d.hellos.get(c.addr.String())
 	start := time.Now()
 	defer func() { a.report.Connecting += time.Since(start) }()
+	l, v := a.reach(ctx, c)
+	if l == nil {
+		return nil
+	}
+	a.tried++
+	if v.DowngradeSuspected {
+		l.detail.DowngradeSuspected = true
+		a.d.cfg.Peers.NoteDowngrade(c.host.name)
+	}
+	return a.follow(ctx, c, l, v, &start)
+}
+
+// reach connects and negotiates TLS, with a small ClientHello if a large one stays
+// unanswered, and judges the session. The link is nil if none came about.
+func (a *attempt) reach(ctx context.Context, c candidate) (*link, tlspolicy.Verdict) {
+	_, small := a.d.hellos.get(c.addr.String())
 	for {
 		l, err := a.d.openTLS(ctx, c, a.to.names, small)
 		if err != nil {
 			a.unreachable(ctx, c, err)
-			return nil
+			return nil, tlspolicy.Verdict{}
 		}
-		a.tried++
 		a.observed(c.host, l)
 		v := tlspolicy.Judge(c.req, l.session)
-		if v.DowngradeSuspected {
-			l.detail.DowngradeSuspected = true
-			a.d.cfg.Peers.NoteDowngrade(c.host.name)
+		if v.Action != tlspolicy.SmallHello || small {
+			return l, v
 		}
-		if v.Action == tlspolicy.SmallHello && !small {
-			l.client.Close()
-			a.abandon(c, l.detail, "no answer to a large ClientHello: trying a small one")
-			a.d.hellos.put(c.addr.String(), time.Now())
-			small = true
-			continue
-		}
-		return a.follow(ctx, c, l, v, &start)
+		l.client.Close()
+		a.abandon(c, l.detail, "no answer to a large ClientHello: trying a small one")
+		a.d.hellos.put(c.addr.String(), time.Now())
+		small = true
 	}
 }
 
@@ -255,11 +268,11 @@ func (a *attempt) follow(ctx context.Context, c candidate, l *link, v tlspolicy.
 		return nil
 	case tlspolicy.Plaintext:
 		l.plain = true
-		return &fallback{candidate: c, verdict: v, session: l.session, link: l}
+		return &fallback{candidate: c, verdict: v, session: l.session, seen: l.seen, link: l}
 	case tlspolicy.PlaintextFresh:
 		l.quit()
 		a.abandon(c, l.detail, string(v.Result))
-		return &fallback{candidate: c, verdict: v, session: l.session}
+		return &fallback{candidate: c, verdict: v, session: l.session, seen: l.seen}
 	}
 	l.quit()
 	a.refuse(c, l.detail, v)
@@ -273,7 +286,7 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 	l := f.link
 	if l == nil {
 		var err error
-		if l, err = a.d.openPlain(ctx, f.candidate, f.session); err != nil {
+		if l, err = a.d.openPlain(ctx, f.candidate, f.session, f.seen); err != nil {
 			a.report.Connecting += time.Since(start)
 			a.unreachable(ctx, f.candidate, err)
 			return
@@ -302,15 +315,12 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 // tryUnverified is the last fallback: TLS with any certificate, on a fresh
 // connection, because the server refused the plaintext that the sender accepts.
 func (a *attempt) tryUnverified(ctx context.Context, c candidate) {
-	_, small := a.d.hellos.get(c.addr.String())
 	start := time.Now()
-	l, err := a.d.openTLS(ctx, c, a.to.names, small)
+	l, v := a.reach(ctx, c)
 	a.report.Connecting += time.Since(start)
-	if err != nil {
-		a.unreachable(ctx, c, err)
+	if l == nil {
 		return
 	}
-	v := tlspolicy.Judge(c.req, l.session)
 	l.detail.Fallback = "tls-unverified-after-plaintext-refused"
 	l.detail.FallbackReason = string(tlspolicy.PlaintextVerifyFailed)
 	if v.Action != tlspolicy.Deliver {
@@ -350,15 +360,15 @@ func (a *attempt) abandoned(c candidate) *mail.TLSDetail {
 
 // unreachable records a candidate with which no session came about.
 func (a *attempt) unreachable(ctx context.Context, c candidate, err error) {
-	if ctx.Err() != nil {
-		return
-	}
 	var forbidden *netguard.Refusal
-	if errors.As(err, &forbidden) {
+	switch {
+	case ctx.Err() != nil:
+		// Our time is up: no fact about the host, but a connection that was left.
+	case errors.As(err, &forbidden):
 		a.forbid++
 		reply := mail.LocalReply(550, "5.4.6", fmt.Sprintf("MX host %s: %v", c.host.name, forbidden))
 		a.fail(failure{reply: reply, host: c.host.name, scope: mail.ScopeHost})
-	} else {
+	default:
 		a.tried++
 		a.fail(failure{reply: connectReply(err, c.host.name, c.addr), host: c.host.name, scope: connectScope(err)})
 	}

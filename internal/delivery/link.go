@@ -28,6 +28,7 @@ type link struct {
 	// connection these may be the facts of the one abandoned before it.
 	session     tlspolicy.Session
 	plain       bool
+	seen        time.Time           // when session was observed
 	certs       []*x509.Certificate // that the host presented
 	certificate string              // name of the one that we would have shown
 	judged      judged
@@ -100,12 +101,12 @@ func (d *Deliverer) dial(ctx context.Context, host string, addr netip.Addr) (*li
 
 // openPlain connects for plaintext on a fresh connection, on the strength of
 // what was seen on another one.
-func (d *Deliverer) openPlain(ctx context.Context, c candidate, why tlspolicy.Session) (*link, error) {
+func (d *Deliverer) openPlain(ctx context.Context, c candidate, why tlspolicy.Session, seen time.Time) (*link, error) {
 	l, err := d.dial(ctx, c.host.name, c.addr)
 	if err != nil {
 		return nil, err
 	}
-	l.session, l.plain = why, true
+	l.session, l.plain, l.seen = why, true, seen
 	if err := l.client.Hello(ctx); err != nil {
 		l.client.Close()
 		return nil, err
@@ -202,13 +203,14 @@ func (d *Deliverer) observe(l *link, host *target, names []string, small bool) {
 		detail.StartTLS, detail.Handshake = "offered", "completed"
 		s.Announced = l.client.Capabilities().Has("REQUIRETLS")
 		s.Version = tlspolicy.Version(facts.State.Version)
+		s.RSAKeyExchange = strings.HasPrefix(tls.CipherSuiteName(facts.State.CipherSuite), "TLS_RSA_")
 		result := d.cfg.Verifier.Verify(facts.State.PeerCertificates, l.host)
 		s.PKIX, s.Trouble = result.Verified, trouble(result)
 		l.certs = facts.State.PeerCertificates
 		describeTLS(&detail, facts.State, result)
 		d.cfg.Peers.NoteTLS(l.host)
 	}
-	l.session, l.detail = s, detail
+	l.session, l.detail, l.seen = s, detail, time.Now()
 	l.judgedFor(host, names)
 	l.describeMatch(host)
 }

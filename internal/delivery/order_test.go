@@ -291,6 +291,35 @@ func TestAttemptIsBounded(t *testing.T) {
 	})
 }
 
+// The connection that the time limit ended is in the evidence, as are all before it.
+func TestTimeLimitLeavesEvidence(t *testing.T) {
+	zone := "@ MX 10 mx\n"
+	for _, last := range "123456789" {
+		zone += "mx A 192.0.2." + string(last) + "\n"
+	}
+	for _, verb := range []string{"EHLO", "MAIL"} {
+		t.Run(verb, func(t *testing.T) {
+			inWorld(t, zone, func(w *world) {
+				for _, last := range "123456789" {
+					w.serve("192.0.2."+string(last), smtptest.Behaviour{Certificate: w.cert(smtptest.Valid), Extensions: []string{}, On: func(c smtptest.Command) (a smtptest.Action) {
+						if c.Verb == verb {
+							a.Silent = true
+						}
+						return a
+					}})
+				}
+				got := w.attempt(job(mail.True, mail.Unset))
+				if got.Session == nil || got.Reply.Text != "the attempt took too long" {
+					t.Fatalf("%s, %s", shortly(got), got.Reply)
+				}
+				if n := 1 + len(got.Session.Detail.Attempts); n != len(w.dials) {
+					t.Errorf("%d connections, %d in the evidence", len(w.dials), n)
+				}
+			})
+		})
+	}
+}
+
 // Check predicts what deliveries do, host by host, and never sends MAIL.
 func TestCheck(t *testing.T) {
 	for _, r := range rows {

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/mtasts"
 	"github.com/sealpost/sealpost/internal/smtptest"
+	"github.com/sealpost/sealpost/internal/tlspolicy"
 )
 
 // exceptions is an Overrides with a fixed list.
@@ -81,6 +83,44 @@ func TestOverrides(t *testing.T) {
 				named := len(d.Overrides) == 1 && d.Overrides[0].ID == tt.override.ID && d.Overrides[0].Sets == tt.override.String()
 				if active := tt.override.Active(time.Now()); named != active {
 					t.Errorf("overrides in the evidence: %+v", d.Overrides)
+				}
+			})
+		})
+	}
+}
+
+// An exception that ends, or that is made, between two MX hosts of one attempt counts
+// at each host as it is then. A policy that was not looked up is no absent one.
+func TestExceptionEndsDuringAnAttempt(t *testing.T) {
+	const end = 10 * time.Second
+	tests := []struct {
+		name string
+		set  func(w *world, j *mail.Job)
+	}{
+		{"override", func(w *world, _ *mail.Job) {
+			w.d.cfg.Overrides = exceptions{{ID: 1, Target: "example.test", STS: mail.Ignore, Expires: time.Now().Add(end)}}
+		}},
+		{"domain's setting", func(_ *world, j *mail.Job) {
+			j.Settings.STS, j.Settings.PolicyUntil = mail.Ignore, time.Now().Add(end)
+		}},
+		{"override of a host that honors", func(w *world, j *mail.Job) {
+			j.Settings.STS, j.Settings.PolicyUntil = mail.Ignore, time.Now().Add(time.Hour)
+			w.d.cfg.Overrides = exceptions{{ID: 1, Target: "mx2.example.test", MXHost: true, STS: mail.Honor}}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, "@ MX 10 mx1\n@ MX 20 mx2\nmx1 A 192.0.2.1\nmx2 A 192.0.2.2", func(w *world) {
+				w.d.cfg.STS = &published{policy: policyOf(tlspolicy.STSEnforce, mtasts.Enforce, "*.example.test")}
+				w.serve("192.0.2.1", smtptest.Behaviour{On: func(smtptest.Command) smtptest.Action {
+					return smtptest.Action{Delay: 20 * time.Second, Reply: "421 4.3.2 later"}
+				}})
+				server := w.serve("192.0.2.2", smtptest.Behaviour{STARTTLS: smtptest.TLSNotOffered})
+				j := job(mail.Unset, mail.Unset)
+				tt.set(w, &j)
+				got := w.attempt(j)
+				if shortly(got) != deferred+"refused-not-offered" || len(server.Accepted()) != 0 {
+					t.Errorf("%s, %d messages accepted in plaintext", shortly(got), len(server.Accepted()))
 				}
 			})
 		})

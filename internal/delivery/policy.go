@@ -52,7 +52,8 @@ type recipient struct {
 	marking  tlspolicy.Marking
 	settings mail.DomainDelivery
 	sts      mtasts.Result
-	stsMode  tlspolicy.Mode // that the policy was looked up under
+	hosts    []mx.Host // of the domain
+	asked    bool      // the policy was looked up
 }
 
 // A target is one MX host of the recipient domain, with everything known of it
@@ -93,23 +94,33 @@ func marking(e mail.Envelope, s mail.DomainDelivery) tlspolicy.Marking {
 	return tlspolicy.Unmarked
 }
 
-// meet finds out what the recipient domain published. When its policy lists none
-// of the hosts, the policy may be an old one and is looked at again.
+// meet finds out what the recipient domain published, unless it is to be ignored for
+// all its hosts.
 func (d *Deliverer) meet(ctx context.Context, r *recipient, route mx.Result) {
-	r.names = []string{r.domain}
+	r.names, r.hosts = []string{r.domain}, route.Hosts
 	if route.Secure && route.Expanded != r.domain {
 		r.names = append(r.names, route.Expanded)
 	}
-	_, stsMode := r.settings.PolicyModes(time.Now())
-	r.stsMode = tlspolicy.ModeOf(stsMode)
+	now := time.Now()
+	_, stsMode := r.settings.PolicyModes(now)
+	mode := tlspolicy.ModeOf(stsMode)
 	if d.cfg.Overrides != nil {
-		r.stsMode = tlspolicy.OverrideOf(d.cfg.Overrides.Override(r.domain, "", time.Now())).STS.Over(r.stsMode)
+		mode = tlspolicy.OverrideOf(d.cfg.Overrides.Override(r.domain, "", now)).STS.Over(mode)
 	}
-	if d.cfg.STS == nil || r.stsMode == tlspolicy.Ignore && !r.marking.REQUIRETLS() {
+	if mode != tlspolicy.Ignore || r.marking.REQUIRETLS() {
+		d.askSTS(ctx, r)
+	}
+}
+
+// askSTS looks up the domain's MTA-STS policy, once. When it lists none of the hosts, the
+// policy may be an old one and is looked at again.
+func (d *Deliverer) askSTS(ctx context.Context, r *recipient) {
+	if d.cfg.STS == nil || r.asked {
 		return
 	}
+	r.asked = true
 	r.sts = d.cfg.STS.Policy(ctx, r.domain)
-	listed := slices.ContainsFunc(route.Hosts, func(h mx.Host) bool { return r.sts.Policy.Lists(h.Name) })
+	listed := slices.ContainsFunc(r.hosts, func(h mx.Host) bool { return r.sts.Policy.Lists(h.Name) })
 	if r.sts.State == tlspolicy.STSEnforce && !listed {
 		cached := r.sts.Cached // before this attempt, not before its second question
 		r.sts = d.cfg.STS.Recheck(ctx, r.domain)
@@ -126,6 +137,15 @@ func (d *Deliverer) know(ctx context.Context, r *recipient, h mx.Host, mxSecure 
 	daneMode, stsMode := r.settings.PolicyModes(now)
 	host := h.Name
 	t := target{name: host, preference: int(h.Preference)}
+	if d.cfg.Overrides != nil {
+		t.overrides = d.cfg.Overrides.Override(r.domain, host, now)
+	}
+	override := tlspolicy.OverrideOf(t.overrides)
+	if override.STS.Over(tlspolicy.ModeOf(stsMode)) != tlspolicy.Ignore {
+		// It was to be ignored, and is not any more, or not for this host: a policy that
+		// was not looked up must not pass for none.
+		d.askSTS(ctx, r)
+	}
 	t.facts = tlspolicy.Facts{
 		Flags: r.flags, Marking: r.marking, MXSecure: mxSecure,
 		STS: r.sts.State, STSListed: r.sts.Policy.Lists(host), STSFault: r.sts.Fault,
@@ -135,11 +155,9 @@ func (d *Deliverer) know(ctx context.Context, r *recipient, h mx.Host, mxSecure 
 		MinTLS:            tlspolicy.VersionOf(r.settings.MinTLS),
 		DANEMode:          tlspolicy.ModeOf(daneMode),
 		STSMode:           tlspolicy.ModeOf(stsMode),
+		Override:          override,
 	}
-	if d.cfg.Overrides != nil {
-		t.overrides = d.cfg.Overrides.Override(r.domain, host, now)
-		t.facts.Override, t.clientCert = tlspolicy.OverrideOf(t.overrides), clientCertOf(t.overrides)
-	}
+	t.clientCert = clientCertOf(t.overrides)
 	if t.req = tlspolicy.Require(t.facts); t.req.Refuse != "" {
 		return t
 	}

@@ -43,6 +43,9 @@ type HostCheck struct {
 	addr    netip.Addr
 	target  *target
 	session *tlspolicy.Session // nil if there was none
+	// strict is what a session comes to where the peer must be authenticated, if that
+	// is another one: fewer cipher suites are offered then.
+	strict *tlspolicy.Session
 }
 
 // A STSCheck is what a domain's MTA-STS policy says.
@@ -194,6 +197,13 @@ func (d *Deliverer) probe(ctx context.Context, to *recipient, h *HostCheck) {
 	l.quit()
 	l.detail.DowngradeSuspected = tlspolicy.Judge(c.req, l.session).DowngradeSuspected
 	describeTarget(&l.detail, to, h.target, c.req)
+	if l.session.RSAKeyExchange {
+		c.req.Needs |= tlspolicy.Authenticate
+		if again, err := d.openTLS(ctx, c, to.names, small); err == nil {
+			again.quit()
+			h.strict = &again.session
+		}
+	}
 	h.session, h.Detail = &l.session, &l.detail
 	h.REQUIRETLS = l.session.Announced
 }
@@ -217,7 +227,11 @@ func predict(h *HostCheck, flags tlspolicy.Flags) Outcome {
 	if h.session == nil {
 		return o
 	}
-	v := tlspolicy.Judge(r, *h.session)
+	session := h.session
+	if h.strict != nil && r.Needs.Has(tlspolicy.Authenticate) {
+		session = h.strict
+	}
+	v := tlspolicy.Judge(r, *session)
 	o.Result = v.Result
 	switch {
 	case v.Action == tlspolicy.Deliver && v.Verified:

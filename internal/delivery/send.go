@@ -169,9 +169,11 @@ func (a *attempt) settle(ctx context.Context, l *link, res smtpclient.Result, er
 		a.report.Results[i] = r
 	}
 	a.open = undecided
-	if len(undecided) > 0 && ctx.Err() == nil {
-		a.tried++
-		a.fail(failure{reply: sendReply(res, err, l.host), host: l.host, local: l.local, scope: mail.ScopeHost})
+	if len(undecided) > 0 {
+		if ctx.Err() == nil {
+			a.tried++
+			a.fail(failure{reply: sendReply(res, err, l.host), host: l.host, local: l.local, scope: mail.ScopeHost})
+		}
 		d := session.Detail
 		d.Attempts = nil
 		d.Outcome = clip(fmt.Sprintf("%s: %v", res.State, err), 300)

@@ -324,6 +324,21 @@ func TestPlaintextReuseIsYoung(t *testing.T) {
 	})
 }
 
+// A connection in plaintext that is never idle is left all the same when the reason for
+// it is as old as an idle one may get: then TLS is tried again.
+func TestPlaintextReasonIsYoung(t *testing.T) {
+	inWorld(t, standard, func(w *world) {
+		server := w.serve("192.0.2.1", smtptest.Behaviour{Certificate: w.cert(smtptest.Expired)})
+		for range 4 { // at 0, 4, 8 and 12 s
+			w.attempt(job(mail.Unset, mail.Unset))
+			time.Sleep(4 * time.Second)
+		}
+		if n := len(server.Connections()); n != 4 {
+			t.Errorf("%d connections, want 4: TLS, plaintext, and both again for the last message", n)
+		}
+	})
+}
+
 // A pooled connection that the server closed in the meantime is no failure.
 func TestStaleConnection(t *testing.T) {
 	for _, extensions := range [][]string{{}, {"PIPELINING"}, {"PIPELINING", "CHUNKING"}} {

@@ -182,7 +182,8 @@ func sessionBehind(d *mail.TLSDetail) tlspolicy.Session {
 	case tlspolicy.PlaintextVerifyFailed:
 		return tlspolicy.Session{
 			StartTLS: tlspolicy.Started, Handshake: tlspolicy.Completed,
-			Version: tlspolicy.TLS12, Trouble: troubleOf(d.VerifyErrors),
+			// A session below the minimum would have been a failed handshake.
+			Version: max(tlspolicy.TLS12, readMinTLS(d)), Trouble: troubleOf(d.VerifyErrors),
 		}
 	case tlspolicy.PlaintextHandshakeFailed:
 		return tlspolicy.Session{StartTLS: tlspolicy.Started, Handshake: tlspolicy.Failed}
@@ -195,6 +196,11 @@ func sessionBehind(d *mail.TLSDetail) tlspolicy.Session {
 // readVersion reads a version as the evidence spells it, TLS 1.3.
 func readVersion(s string) tlspolicy.Version {
 	return tlspolicy.VersionOf(mail.TLSVersion(strings.TrimPrefix(s, "TLS ")))
+}
+
+// readMinTLS reads the minimum that counted, an exception included; zero is the default.
+func readMinTLS(d *mail.TLSDetail) tlspolicy.Version {
+	return readVersion(d.MinTLS)
 }
 
 // readMatch reads which kind of TLSA record matched. A policy that is only audited
@@ -232,7 +238,7 @@ func readFacts(d *mail.TLSDetail) tlspolicy.Facts {
 		Flags:    tlspolicy.Flags{RequireTLS: readFlag(d.RequireTLS), SkipVerification: readFlag(d.SkipVerification)},
 		Marking:  readMarking(d.Marking),
 		MXSecure: d.MXAuthenticated == tlspolicy.MXByDNSSEC.String(),
-		MinTLS:   tlspolicy.VersionOf(mail.TLSVersion(strings.TrimPrefix(d.MinTLS, "TLS "))),
+		MinTLS:   readMinTLS(d),
 		Override: readOverrides(d.Overrides),
 		// Settings of which the evidence has the effect.
 		EncryptUnverified: d.Requirement == "OV" && !d.VerificationEnforced,

@@ -51,12 +51,15 @@ type Session struct {
 	LargeHello    bool
 	NoServerHello bool
 
-	Version   Version // of a completed handshake
-	PKIX      bool    // chain and name verified, as facts, enforced or not
-	Trouble   Trouble // why not; decides nothing, but reports name it
-	TLSA      TLSAMatch
-	Announced bool // REQUIRETLS in the EHLO inside TLS
-	TLSBefore bool // this host offered STARTTLS in the past
+	Version Version // of a completed handshake
+	// RSAKeyExchange: the session has a cipher suite that is only offered where the
+	// peer need not be authenticated.
+	RSAKeyExchange bool
+	PKIX           bool    // chain and name verified, as facts, enforced or not
+	Trouble        Trouble // why not; decides nothing, but reports name it
+	TLSA           TLSAMatch
+	Announced      bool // REQUIRETLS in the EHLO inside TLS
+	TLSBefore      bool // this host offered STARTTLS in the past
 }
 
 // An Action is what to do with the session.
@@ -138,7 +141,8 @@ func Judge(r Requirement, s Session) Verdict {
 			return Verdict{Action: SmallHello}
 		}
 		return r.withoutTLS(PlaintextFresh, PlaintextHandshakeFailed, RefusedHandshakeFailed)
-	case s.Version < r.MinTLS:
+	case s.Version < r.MinTLS, s.RSAKeyExchange && r.Needs.Has(Authenticate):
+		// What this requirement would not have offered is no session under it.
 		return r.withoutTLS(PlaintextFresh, PlaintextHandshakeFailed, RefusedHandshakeFailed)
 	}
 	return r.judgeTLS(s)

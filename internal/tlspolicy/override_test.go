@@ -182,3 +182,36 @@ func someFacts() iter.Seq[Facts] {
 		}
 	}
 }
+
+// What lowers makes no difference at all to a message with REQUIRETLS, not even in the
+// flags and the source that are logged.
+func TestLoweringOverrideLeavesNoTraceOnREQUIRETLS(t *testing.T) {
+	for _, marking := range []Marking{RequireTLSStrict, RequireTLSHop} {
+		for _, o := range []Override{
+			{HasClass: true, Class: OA}, {HasClass: true, Class: OV}, {HasClass: true, Class: RA},
+			{Unverified: UnverifiedPlaintext}, {DANE: Ignore}, {STS: Ignore}, {MinTLS: TLS10},
+		} {
+			f := Facts{Flags: flagsOf(true, false), Marking: marking, MXSecure: true, EncryptUnverified: true}
+			if o.Unverified != UnverifiedUnset {
+				f.Flags = flagsOf(false, false)
+			}
+			want := Require(f)
+			f.Override = o
+			if got := Require(f); got != want {
+				t.Errorf("%+v: %+v, want %+v", o, got, want)
+			}
+		}
+	}
+}
+
+// A message that says itself that certificates must verify is held to it, whatever
+// class an exception names.
+func TestOverrideLeavesWhatTheMessageSays(t *testing.T) {
+	said := Flags{SkipVerification: Flag{false, FromMessage}}
+	for class, want := range map[Class]Class{OV: OV, OA: OV, RV: RV, RA: RV} {
+		r := Require(Facts{Flags: said, Override: Override{HasClass: true, Class: class}})
+		if r.Class != want || r.Flags.SkipVerification.Value {
+			t.Errorf("override %s: %s, flags %+v, want %s", class, r.Class, r.Flags, want)
+		}
+	}
+}

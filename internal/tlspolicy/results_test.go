@@ -109,6 +109,8 @@ func TestResultTypes(t *testing.T) {
 		{"testing, expired", sts, done(Expired), []tlsresult.Result{{Policy: tlsresult.PolicySTS, Type: tlsresult.CertificateExpired}}},
 		{"testing, untrusted", sts, done(Untrusted), []tlsresult.Result{{Policy: tlsresult.PolicySTS, Type: tlsresult.CertificateNotTrusted}}},
 		{"testing, old version", sts, Session{StartTLS: Started, Handshake: TooOld}, []tlsresult.Result{{Policy: tlsresult.PolicySTS, Type: tlsresult.ValidationFailure, Reason: ReasonVersion}}},
+		{"testing, completed below the minimum", Facts{STS: STSTesting, STSListed: true, MinTLS: TLS13}, Session{StartTLS: Started, Handshake: Completed, Version: TLS12, PKIX: true},
+			[]tlsresult.Result{{Policy: tlsresult.PolicySTS, Type: tlsresult.ValidationFailure, Reason: ReasonVersion}}},
 		{"testing, not listed", Facts{STS: STSTesting}, done(NoTrouble), []tlsresult.Result{{Policy: tlsresult.PolicySTS, Type: tlsresult.ValidationFailure, Reason: ReasonMXNotInPolicy}}},
 		{"enforce, not listed", Facts{STS: STSEnforce}, Session{}, []tlsresult.Result{{Policy: tlsresult.PolicySTS, Type: tlsresult.ValidationFailure, Reason: ReasonMXNotInPolicy}}},
 		{"records that do not match, audited", Facts{TLSA: TLSAUsable, DANEMode: Audit}, done(NoTrouble), []tlsresult.Result{{Policy: tlsresult.PolicyTLSA, Type: tlsresult.ValidationFailure, Reason: ReasonNoTLSAMatch}}},
