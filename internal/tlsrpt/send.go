@@ -63,7 +63,7 @@ func (r *Room) attempt(ctx context.Context, d store.TLSReport) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return r.store(ctx, settle(d, "look up the TLSRPT record: "+err.Error(), time.Now()))
+		return r.store(ctx, settle(d, "look up the TLSRPT record: "+reason(err), time.Now()))
 	}
 	destinations, err := report.ParseRecord(texts)
 	switch {
@@ -166,7 +166,7 @@ func (r *Room) deliver(ctx context.Context, l load, d report.Destination, to *st
 	id, err := r.mail(ctx, l, d.Mail)
 	if err != nil {
 		// Whatever the front door has against it, its operator can mend.
-		to.Note = "our own server did not take the mail: " + err.Error()
+		to.Note = "our own server did not take the mail: " + reason(err)
 		return
 	}
 	to.Done, to.Final, to.MessageID, to.Note = true, true, id, "queued"
