@@ -88,6 +88,8 @@ type Follower struct {
 	saved time.Time
 	tries map[mail.ID]int // of messages that could not be read
 
+	consumed atomic.Int64 // at, once the follower has begun
+
 	notified, unnotified atomic.Int64
 }
 
@@ -100,6 +102,17 @@ type Stats struct {
 // Stats returns the counts. It may be called while the follower runs.
 func (f *Follower) Stats() Stats {
 	return Stats{Notified: f.notified.Load(), Unnotified: f.unnotified.Load()}
+}
+
+// Consumed returns a moment such that every failure before it has been dealt with. Events
+// that are older may be forgotten, younger ones not. It is the zero time until the follower
+// has found its place. It may be called while the follower runs.
+func (f *Follower) Consumed() time.Time {
+	at := mail.ID(f.consumed.Load())
+	if at == 0 {
+		return time.Time{}
+	}
+	return at.Time()
 }
 
 // New returns a follower.
@@ -153,7 +166,7 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if len(owing) == 0 {
-		f.at = end
+		f.advance(end)
 		return more, f.keepNow(ctx, false)
 	}
 	if f.plan <= f.at {
@@ -167,7 +180,7 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	f.at = end
+	f.advance(end)
 	return more, f.keepNow(ctx, true)
 }
 
@@ -190,7 +203,14 @@ func (f *Follower) begin(ctx context.Context) (err error) {
 		}
 	}
 	f.begun = true
+	f.advance(f.at)
 	return nil
+}
+
+// advance says that everything up to an event was dealt with.
+func (f *Follower) advance(to mail.ID) {
+	f.at = to
+	f.consumed.Store(int64(to))
 }
 
 // read returns the end of the next batch, and the failures in it that a notice may be
