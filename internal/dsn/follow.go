@@ -372,7 +372,7 @@ func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, m 
 		return nil
 	}
 	receipt, err := f.roles.Door.Accept(ctx, accept.Submission{
-		Sender: accept.Sender{Door: accept.SMTP, Domain: m.Meta.Domain}, Recipients: []mail.Address{n.To},
+		Sender: accept.Sender{Door: accept.SMTP, Domain: m.Meta.Domain, DomainID: m.DomainID}, Recipients: []mail.Address{n.To},
 		Raw: &content, RequireTLS: n.RequireTLS,
 	})
 	var refusal *accept.Error
