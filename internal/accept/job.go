@@ -44,6 +44,9 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 		if err != nil {
 			return Receipt{}, err
 		}
+		if id := j.s.Sender.DomainID; id != 0 && id != d.ID {
+			return Receipt{}, domainNotFound(d.Name)
+		}
 		j.domain = d
 	}
 	var letters []letter

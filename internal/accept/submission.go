@@ -46,6 +46,9 @@ type Sender struct {
 	// Domain is the sending domain (A-labels, lower case). Empty, for SMTP from a trusted
 	// network with a null reverse-path only: the domain of the From field decides.
 	Domain string
+	// DomainID is the id that the sending domain must have, for who speaks for a domain as it was:
+	// one that was deleted and made again under the same name is another's. 0: any.
+	DomainID int64
 	// AccountWide: the key is not bound to a domain, so it may send as any of them.
 	AccountWide bool
 	// Authenticated: by key or password, not by network.

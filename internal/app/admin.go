@@ -82,7 +82,7 @@ func noticeCounter(outcome string, value func() int64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "sealpost_dsn_total",
 		Help: "Delivery status notifications owed to senders: sent, or lost because they could not be made (the log says why). " +
-			"Lost is normal for domains that may not send any more, else 0.",
+			"Lost is normal for domains that may not send any more or were deleted, else 0.",
 		ConstLabels: prometheus.Labels{"outcome": outcome},
 	}, func() float64 { return float64(value()) })
 }

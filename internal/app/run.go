@@ -280,14 +280,14 @@ func ignoreClosed(err error) error {
 }
 
 // prune drops what is past its retention, now and then. Events stay until their
-// evidence is signed, whatever the retention says.
+// evidence is signed and their senders are notified, whatever the retention says.
 func (a *app) prune(ctx context.Context) {
 	r := a.cfg.Retention
 	tick := time.NewTicker(pruneInterval(r))
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		if err := a.store.Prune(ctx, retentionAt(now, r, a.evidence.Consumed())); err != nil && ctx.Err() == nil {
+		if err := a.store.Prune(ctx, retentionAt(now, r, a.evidence.Consumed(), a.notices.Consumed())); err != nil && ctx.Err() == nil {
 			a.log.Error("old data was not dropped", "error", err)
 		}
 		if err := a.evidence.Prune(ctx, now.Add(-max(r.Evidence, r.Events))); err != nil && ctx.Err() == nil {
@@ -301,12 +301,14 @@ func (a *app) prune(ctx context.Context) {
 	}
 }
 
-// retentionAt returns what may be forgotten now. Every event before consumed has its
-// signed evidence; younger ones are still needed, however old they are.
-func retentionAt(now time.Time, r config.Retention, consumed time.Time) store.Retention {
+// retentionAt returns what may be forgotten now. Each of consumed is how far a reader of
+// the event log has come; younger events are still needed, however old they are.
+func retentionAt(now time.Time, r config.Retention, consumed ...time.Time) store.Retention {
 	events := now.Add(-r.Events)
-	if consumed.Before(events) {
-		events = consumed
+	for _, c := range consumed {
+		if c.Before(events) {
+			events = c
+		}
 	}
 	return store.Retention{Content: now.Add(-r.Content), Events: events}
 }

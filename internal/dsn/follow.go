@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +22,8 @@ const (
 	// What was passed over since is passed over again after a crash, and that is all.
 	keepEvery = 10 * time.Minute
 	pageSize  = 500
-	// maxTries is how often a message that cannot be read is tried before its sender is
-	// left without a notice, so that others get theirs.
+	// maxTries is how often a message that cannot be read, or a notice that the room cannot
+	// take, is tried before its sender is left without, so that the log goes on.
 	maxTries = 6
 	maxWait  = time.Minute
 )
@@ -86,7 +87,9 @@ type Follower struct {
 	kept  mail.ID // what doneCursor holds
 	plan  mail.ID // what planCursor holds; above at: the end of a batch that was begun
 	saved time.Time
-	tries map[mail.ID]int // of messages that could not be read
+	tries map[mail.ID]int // of the notices of a batch, by first failure; from maxTries on, the sender counts as lost
+
+	consumed atomic.Int64 // at, once the follower has begun
 
 	notified, unnotified atomic.Int64
 }
@@ -100,6 +103,17 @@ type Stats struct {
 // Stats returns the counts. It may be called while the follower runs.
 func (f *Follower) Stats() Stats {
 	return Stats{Notified: f.notified.Load(), Unnotified: f.unnotified.Load()}
+}
+
+// Consumed returns a moment such that every failure before it has been dealt with. Events
+// that are older may be forgotten, younger ones not. It is the zero time until the follower
+// has found its place. It may be called while the follower runs.
+func (f *Follower) Consumed() time.Time {
+	at := mail.ID(f.consumed.Load())
+	if at == 0 {
+		return time.Time{}
+	}
+	return at.Time()
 }
 
 // New returns a follower.
@@ -153,7 +167,7 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	if len(owing) == 0 {
-		f.at = end
+		f.advance(end)
 		return more, f.keepNow(ctx, false)
 	}
 	if f.plan <= f.at {
@@ -162,12 +176,10 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		}
 		f.plan = end
 	}
-	for _, failures := range byMessage(owing) {
-		if err := f.notify(ctx, failures); err != nil {
-			return false, err
-		}
+	if err := f.notifyAll(ctx, byMessage(owing)); err != nil {
+		return false, err
 	}
-	f.at = end
+	f.advance(end)
 	return more, f.keepNow(ctx, true)
 }
 
@@ -190,7 +202,15 @@ func (f *Follower) begin(ctx context.Context) (err error) {
 		}
 	}
 	f.begun = true
+	f.advance(f.at)
 	return nil
+}
+
+// advance says that everything up to an event was dealt with.
+func (f *Follower) advance(to mail.ID) {
+	f.at = to
+	f.consumed.Store(int64(to))
+	clear(f.tries)
 }
 
 // read returns the end of the next batch, and the failures in it that a notice may be
@@ -234,26 +254,47 @@ func (f *Follower) keepNow(ctx context.Context, matters bool) error {
 	return nil
 }
 
+// A stuckError is trouble with one notice, or with its message. The others may go on.
+type stuckError struct{ error }
+
+// notifyAll sends the notices of a batch. What is stuck is tried again with the batch, and
+// the others do not wait for it: however many are stuck, maxTries rounds are enough.
+func (f *Follower) notifyAll(ctx context.Context, messages [][]store.EventItem) error {
+	var again error
+	for _, failures := range messages {
+		var stuck stuckError
+		switch err := f.notify(ctx, failures); {
+		case errors.As(err, &stuck):
+			again = stuck.error
+		case err != nil:
+			return err
+		}
+	}
+	return again
+}
+
 // notify sends the notice about one message, if one is owed and was not sent.
 func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error {
 	first := &failures[0]
+	if f.tries[first.ID] >= maxTries { // lost in an earlier round
+		return nil
+	}
 	log := f.log.With("message", first.Message.String(), "domain", first.Meta.Domain)
 	m, err := f.roles.Messages.Message(ctx, first.DomainID, first.Message)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // past its retention
-		return nil
-	case err != nil && ctx.Err() == nil && f.giveUp(first.ID):
-		f.lost(ctx, log, slog.LevelError, err)
+	case errors.Is(err, store.ErrNotFound): // past its retention, or its day is damaged; whether one was owed nobody knows
+		log.WarnContext(ctx, "a message that failed is not there any more: if its sender was owed a notice, there is none")
+		f.tries[first.ID] = maxTries
 		return nil
 	case err != nil:
-		return fmt.Errorf("read message %v: %w", first.Message, err)
+		return f.stuck(ctx, log, first.ID, fmt.Errorf("read message %v: %w", first.Message, err))
 	}
 	if failures = owed(&m, failures); len(failures) == 0 {
 		return nil
 	}
 	n, err := noticeOf(&m, failures, f.cfg.Hostname)
 	if err != nil {
-		f.lost(ctx, log, slog.LevelError, err)
+		f.lost(ctx, log, slog.LevelError, first.ID, err)
 		return nil
 	}
 	if known, err := f.sent(ctx, &n, m.DomainID); err != nil || known {
@@ -266,20 +307,26 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 		}
 		log.WarnContext(ctx, "notice is sent without the message's header", "error", err)
 	}
-	return f.handOver(ctx, log, &n, m.Meta.Domain)
+	return f.handOver(ctx, log, &n, &m, first.ID)
 }
 
-// giveUp counts a failed try and reports whether it was the last.
-func (f *Follower) giveUp(id mail.ID) bool {
-	if f.tries[id]++; f.tries[id] < maxTries {
-		return false
+// stuck counts a failed try of the notice with the given first failure. After the last one
+// it is lost; before, the trouble comes back as a stuckError.
+func (f *Follower) stuck(ctx context.Context, log *slog.Logger, first mail.ID, err error) error {
+	if ctx.Err() != nil {
+		return err
 	}
-	delete(f.tries, id)
-	return true
+	if f.tries[first]++; f.tries[first] < maxTries {
+		return stuckError{err}
+	}
+	f.lost(ctx, log, slog.LevelError, first, err)
+	return nil
 }
 
-// lost says that a sender who is owed a notice gets none.
-func (f *Follower) lost(ctx context.Context, log *slog.Logger, level slog.Level, err error) {
+// lost says that a sender who is owed a notice gets none, and remembers it, so that one
+// sender counts once when the batch is read again.
+func (f *Follower) lost(ctx context.Context, log *slog.Logger, level slog.Level, first mail.ID, err error) {
+	f.tries[first] = maxTries
 	f.unnotified.Add(1)
 	log.Log(ctx, level, "sender left without notice", "error", err)
 }
@@ -316,22 +363,25 @@ func (f *Follower) header(ctx context.Context, m *store.Message) ([]byte, error)
 }
 
 // handOver gives the notice to the room behind the doors. It is protected in the same
-// manner as the message that it is about (RFC 8689 section 5, SEC-56).
-func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, domain string) error {
+// manner as the message that it is about (RFC 8689 section 5, SEC-56). first is its first
+// failure as the batch has it.
+func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, m *store.Message, first mail.ID) error {
 	var content bytes.Buffer
 	if _, err := n.WriteTo(&content); err != nil {
-		f.lost(ctx, log, slog.LevelError, err)
+		f.lost(ctx, log, slog.LevelError, first, err)
 		return nil
 	}
 	receipt, err := f.roles.Door.Accept(ctx, accept.Submission{
-		Sender: accept.Sender{Door: accept.SMTP, Domain: domain}, Recipients: []mail.Address{n.To},
+		Sender: accept.Sender{Door: accept.SMTP, Domain: m.Meta.Domain, DomainID: m.DomainID}, Recipients: []mail.Address{n.To},
 		Raw: &content, RequireTLS: n.RequireTLS,
 	})
 	var refusal *accept.Error
 	switch {
-	case errors.As(err, &refusal) && refusal.Status < 500: // the domain is gone, or may not send now
-		f.lost(ctx, log, slog.LevelWarn, err)
-	case err != nil:
+	case errors.As(err, &refusal) && refusal.Status < 500: // the domain is gone or another's, or may not send now
+		f.lost(ctx, log, slog.LevelWarn, first, err)
+	case errors.As(err, &refusal) && refusal.Status == http.StatusInternalServerError: // a key that does not sign, say: it may be this notice's alone
+		return f.stuck(ctx, log, first, fmt.Errorf("accept notice %v: %w", n.ID, err))
+	case err != nil: // the room takes nothing now
 		return fmt.Errorf("accept notice %v: %w", n.ID, err)
 	default:
 		f.notified.Add(1)

@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/store"
@@ -20,7 +23,7 @@ const (
 	postTime    = time.Minute // from connecting to the end of the answer
 	maxHeader   = 32 << 10    // octets of the answer's header
 	maxAnswer   = 4 << 10     // octets of its body that are read
-	maxRecorded = 200         // octets of it that are kept
+	maxRecorded = 200         // octets of it that are kept, and of an error, which may quote it
 )
 
 // newClient returns a client that follows no redirects, keeps no connections and uses no proxy.
@@ -63,17 +66,17 @@ func (r *Room) verified(s *tls.ConnectionState, host string) bool {
 
 // post brings a report to an https destination (RFC 8460 section 5.4). Any 2xx is a yes; other
 // answers that will not change by themselves are a final no.
-func (r *Room) post(ctx context.Context, l load, url string, to *store.TLSDestination) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(l.gzip))
+func (r *Room) post(ctx context.Context, l load, uri string, to *store.TLSDestination) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, uri, bytes.NewReader(l.gzip))
 	if err != nil {
-		to.Note, to.Final = err.Error(), true
+		to.Note, to.Final = reason(err), true
 		return
 	}
 	req.Header.Set("Content-Type", report.MediaTypeGzip)
 	req.Header.Set("User-Agent", "sealpost")
 	resp, err := r.client.Do(req)
 	if err != nil {
-		to.Note = err.Error()
+		to.Note = reason(err)
 		return
 	}
 	defer resp.Body.Close()
@@ -93,4 +96,16 @@ func (r *Room) post(ctx context.Context, l load, url string, to *store.TLSDestin
 	if text := bytes.TrimSpace(body); len(text) > 0 {
 		to.Note += fmt.Sprintf(": %.*q", maxRecorded, text)
 	}
+}
+
+// reason is an error as it is kept: without the URL, which stands beside it, and cut.
+func reason(err error) string {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		err = e.Err
+	}
+	s := err.Error()
+	if len(s) <= maxRecorded {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxRecorded], "") + " [...]"
 }

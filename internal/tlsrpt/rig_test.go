@@ -37,6 +37,7 @@ type rig struct {
 	*testing.T
 	dir   string
 	store *sqlite.Store
+	disk  *disk // the store, as the room sees it
 	door  *accept.Room
 	room  *Room
 	zone  *zone
@@ -83,9 +84,10 @@ func (rg *rig) open() {
 	if rg.store, err = sqlite.Open(context.Background(), sqlite.Options{Dir: rg.dir, MinFree: -1, Logger: log}); err != nil {
 		rg.Fatal(err)
 	}
+	rg.disk = &disk{reports: rg.store}
 	rg.door = accept.New(accept.Config{Hostname: "mail.sender.test", SpoolDir: rg.dir}, rg.store, rg.store, nil, log)
 	rg.room, err = Open(context.Background(), Config{From: address("tls@sender.test"), Organization: "Sender & Söhne"}, Deps{
-		Store: rg.store, Resolver: rg.zone, Dial: rg.web.dial, Roots: rg.web.pki.Roots, Log: log,
+		Store: rg.disk, Resolver: rg.zone, Dial: rg.web.dial, Roots: rg.web.pki.Roots, Log: log,
 	})
 	if err != nil {
 		rg.Fatal(err)

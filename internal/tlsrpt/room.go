@@ -71,6 +71,10 @@ type Room struct {
 	writing sync.Mutex // one flush at a time
 	settled int64      // the last day whose reports are planned
 
+	// unwritten holds the reports, by reportKey, whose state after an attempt could not be
+	// stored. They stay due in the store, so dueAtMax bounds them.
+	unwritten sync.Map
+
 	sent, givenUp, refused, unasked atomic.Int64
 }
 

@@ -55,7 +55,20 @@ func (r *Room) sendDue(ctx context.Context) {
 
 // attempt tries one report, at every destination that is left, and stores what came of it.
 // An error is the store's, or ctx ended: the report then stands as it was last stored.
+//
+// What an earlier attempt came to and could not be written is written first. A report
+// whose next attempt is not due by that is left alone: who has it does not get it every minute
+// because our disk is full.
 func (r *Room) attempt(ctx context.Context, d store.TLSReport) error {
+	if u, ok := r.unwritten.Load(keyOf(d)); ok {
+		d = u.(store.TLSReport)
+		if err := r.store(ctx, d); err != nil {
+			return err
+		}
+		if d.State != store.TLSReportWaiting || d.Due.After(time.Now()) {
+			return nil
+		}
+	}
 	lookup, cancel := context.WithTimeout(ctx, lookupTime)
 	texts, err := r.deps.Resolver.LookupTXT(lookup, report.RecordName(d.Domain))
 	cancel()
@@ -63,7 +76,7 @@ func (r *Room) attempt(ctx context.Context, d store.TLSReport) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return r.store(ctx, settle(d, "look up the TLSRPT record: "+err.Error(), time.Now()))
+		return r.store(ctx, settle(d, "look up the TLSRPT record: "+reason(err), time.Now()))
 	}
 	destinations, err := report.ParseRecord(texts)
 	switch {
@@ -118,10 +131,22 @@ func (r *Room) store(ctx context.Context, d store.TLSReport) error {
 	return nil
 }
 
-// put writes a report. What happened must be written, whether or not we are stopping.
+// put writes a report, and remembers it if that fails. What happened must be written,
+// whether or not we are stopping.
 func (r *Room) put(ctx context.Context, d store.TLSReport) error {
-	return r.deps.Store.PutTLSReports(context.WithoutCancel(ctx), []store.TLSReport{d})
+	err := r.deps.Store.PutTLSReports(context.WithoutCancel(ctx), []store.TLSReport{d})
+	if err != nil {
+		r.unwritten.Store(keyOf(d), d)
+		return err
+	}
+	r.unwritten.Delete(keyOf(d))
+	return nil
 }
+
+// A reportKey is what tells reports apart.
+type reportKey struct{ day, domain string }
+
+func keyOf(d store.TLSReport) reportKey { return reportKey{d.Day, d.Domain} }
 
 // A load is a report ready to go.
 type load struct {
@@ -166,7 +191,7 @@ func (r *Room) deliver(ctx context.Context, l load, d report.Destination, to *st
 	id, err := r.mail(ctx, l, d.Mail)
 	if err != nil {
 		// Whatever the front door has against it, its operator can mend.
-		to.Note = "our own server did not take the mail: " + err.Error()
+		to.Note = "our own server did not take the mail: " + reason(err)
 		return
 	}
 	to.Done, to.Final, to.MessageID, to.Note = true, true, id, "queued"
