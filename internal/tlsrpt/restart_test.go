@@ -57,7 +57,11 @@ func TestRestartWhileReporting(t *testing.T) {
 		rg.zone.set("receiver.test", "v=TLSRPTv1;rua=https://receiver.test/1,https://receiver.test/2")
 		due := rg.reported()
 		reached := make(chan struct{})
-		rg.web.answers(status(200), func(_ http.ResponseWriter, r *http.Request) { close(reached); <-r.Context().Done() })
+		rg.web.answers(status(200), func(_ http.ResponseWriter, r *http.Request) {
+			close(reached)
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		})
 		<-reached
 		rg.crash()
 		rg.open()
