@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"mime"
 	"mime/quotedprintable"
 	"time"
 
@@ -33,7 +32,7 @@ func (m Mail) Bytes() []byte {
 	boundary := "=_tlsrpt_" + boundaryOf(m.MessageID)
 	from := m.From.String()
 	if name := m.Report.Organization; name != "" && name != m.From.Domain {
-		from = mime.BEncoding.Encode("utf-8", quotedName(name)) + " <" + from + ">"
+		from = mail.Mailbox{Name: name, Address: m.From}.String()
 	}
 	line("From: %s", from)
 	line("To: %s", m.To)
@@ -83,25 +82,6 @@ func (m Mail) text() string {
 		"The attachment has the details. You receive it because of the TXT record at\r\n%s.\r\n"+
 		"Questions: %s\r\n",
 		m.Submitter, m.Domain, m.Report.Dates.Start.Format(time.DateOnly), ok, failed, RecordName(m.Domain), m.Report.Contact)
-}
-
-// quotedName is a display name; quotes are for what is not an atom.
-func quotedName(name string) string {
-	for i := range len(name) {
-		if c := name[i]; c >= 0x80 {
-			return name // becomes an encoded word
-		}
-	}
-	var b bytes.Buffer
-	b.WriteByte('"')
-	for i := range len(name) {
-		if c := name[i]; c == '"' || c == '\\' {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(name[i])
-	}
-	b.WriteByte('"')
-	return b.String()
 }
 
 // boundaryOf keeps letters and digits.
