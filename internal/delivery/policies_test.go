@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sealpost/sealpost/internal/dane"
 	"github.com/sealpost/sealpost/internal/dnssec"
@@ -167,6 +168,29 @@ func TestDANEEvidence(t *testing.T) {
 		}
 		if d.TLSA == nil || d.TLSA.State != "usable" || d.TLSA.Base != "mx.example.test" || d.TLSA.Count != 2 || d.TLSA.Usable != 2 || !strings.HasPrefix(d.TLSA.Matched, "3 1 1 ") {
 			t.Errorf("records %+v", d.TLSA)
+		}
+	})
+}
+
+// Records that are only audited decide nothing; that one matches is told all the same.
+func TestAuditedMatchIsTold(t *testing.T) {
+	inWorld(t, standard, func(w *world) {
+		cert := w.cert(smtptest.SelfSigned)
+		w.signed(tlsa(cert, 0, 3, 1, 1))
+		w.serve("192.0.2.1", smtptest.Behaviour{Certificate: cert})
+		for _, flags := range []struct {
+			skip mail.Tri
+			want string
+		}{
+			{mail.True, "delivered tls=true verified=true verified-dane-ee"},
+			{mail.Unset, inPlaintext + "plaintext-verify-failed"},
+		} {
+			j := job(mail.Unset, flags.skip)
+			j.Settings.DANE, j.Settings.PolicyUntil = mail.Audit, time.Now().Add(time.Hour)
+			got := w.attempt(j)
+			if d := got.Session.Detail; shortly(got) != flags.want || d.RequirementSource != "sender" || d.TLSA == nil || d.TLSA.Mode != "audit" {
+				t.Errorf("%s by %s, records %+v", shortly(got), d.RequirementSource, d.TLSA)
+			}
 		}
 	})
 }

@@ -100,8 +100,8 @@ var sentences = []struct {
 	{"a session that is used is used for what it is: verified only with PKIX or a TLSA match", func(f Facts, s Session, v Verdict) bool {
 		return !v.Verified || s.PKIX || (s.TLSA != NoMatch && f.TLSA == TLSAUsable)
 	}},
-	{"a verified certificate is reported, enforced or not", func(f Facts, s Session, v Verdict) bool {
-		return v.Action != Deliver || !s.PKIX || v.Verified
+	{"a verified certificate is reported, enforced or not, and nothing else is", func(f Facts, s Session, v Verdict) bool {
+		return v.Action != Deliver || v.Verified == (s.PKIX || f.TLSA == TLSAUsable && s.TLSA != NoMatch)
 	}},
 	{"verified flag and result agree", func(f Facts, s Session, v Verdict) bool {
 		if v.Action != Deliver {

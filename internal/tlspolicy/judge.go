@@ -171,13 +171,16 @@ func (r Requirement) judgeTLS(s Session) Verdict {
 	case !verified && r.PlaintextIfUnverified && r.Plaintext():
 		return Verdict{Action: PlaintextFresh, Result: PlaintextVerifyFailed}
 	}
-	v := Verdict{Action: Deliver, Result: Unverified, Verified: verified}
+	// What is told are the facts: a match counts there also where the records were set
+	// aside and had no say above.
+	fact := r.Records && s.TLSA != NoMatch
+	v := Verdict{Action: Deliver, Result: Unverified, Verified: s.PKIX || fact}
 	switch {
-	case matched && s.TLSA == MatchEE:
+	case fact && s.TLSA == MatchEE:
 		v.Result = VerifiedDANEEE
-	case matched:
+	case fact:
 		v.Result = VerifiedDANETA
-	case verified:
+	case s.PKIX:
 		v.Result = VerifiedPKIX
 	}
 	return v

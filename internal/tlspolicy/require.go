@@ -158,6 +158,9 @@ type Requirement struct {
 	Marking               Marking
 	MinTLS                Version // a session below it is none
 	Flags                 Flags   // as they count, an exception included
+	// Records: the host has usable TLSA records. That one matches is then a fact, which
+	// is told whether it was needed or not.
+	Records bool
 }
 
 // Require returns what must hold before a message with these facts may be
@@ -168,6 +171,7 @@ func Require(f Facts) Requirement {
 	if f.Override != (Override{}) && f.overrideMatters(r) {
 		r.Source = ByOverride
 	}
+	r.Records = f.TLSA == TLSAUsable
 	return r
 }
 
