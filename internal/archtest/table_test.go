@@ -22,6 +22,8 @@ func table() map[string]room {
 		"tlsresult":    {},
 		"event":        {imports: "mail"},
 		"event/filter": {imports: "event mail"},
+		"strictjson":   {},
+		"merge":        {imports: "mail strictjson"},
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
@@ -54,7 +56,7 @@ func table() map[string]room {
 		"compose":    {imports: "mail"},
 		"signing":    {imports: "mail"},
 		"credential": {imports: "mail store"},
-		"accept":     {imports: "compose event mail signing store", tests: "store/sqlite"},
+		"accept":     {imports: "compose event mail merge signing store strictjson", tests: "store/sqlite"},
 		"httpapi":    {imports: "accept compose credential event event/filter evidence/proof mail signing store", tests: "evidence store/sqlite"},
 		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
