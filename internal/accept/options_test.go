@@ -95,4 +95,3 @@ func FuzzParseOptions(f *testing.F) {
 		}
 	})
 }
-

@@ -24,7 +24,7 @@ func Object(s string) (map[string]json.RawMessage, error) {
 	if !utf8.ValidString(s) {
 		return nil, errors.New("not UTF-8")
 	}
-	if err := check(s); err != nil {
+	if err := Check(s); err != nil {
 		return nil, err
 	}
 	var object map[string]json.RawMessage
@@ -53,8 +53,9 @@ type level struct {
 	wantKey bool
 }
 
-// check walks over a JSON text, token by token and without recursion.
-func check(s string) error {
+// Check walks over a JSON text of any kind, token by token and without recursion. Errors are as those
+// of [Object].
+func Check(s string) error {
 	var stack []level
 	dec := json.NewDecoder(strings.NewReader(s))
 	dec.UseNumber()
