@@ -22,9 +22,9 @@ type entity struct {
 
 type entityField struct{ param, name, value string }
 
-// NewBoundary returns text that boundaries are made of. Nobody guesses 128 random bits to place
+// NewBoundary returns text that boundaries are made of. Nobody guesses 125 random bits to place
 // them in a part.
-func NewBoundary() string { return rand.Text() }
+func NewBoundary() string { return rand.Text()[1:] }
 
 // multipartOf returns the parts as one; a single part stays alone, none is nil.
 func multipartOf(subtype, random string, parts []*entity) *entity {
