@@ -36,7 +36,7 @@ func multipartOf(subtype, random string, parts []*entity) *entity {
 	}
 	// "=_" occurs neither in base64 nor in quoted-printable, and 7-bit text cannot know what is
 	// random. One multipart's boundary is not the beginning of another's.
-	boundary := "=_" + subtype[:1] + random
+	boundary := "=_" + strings.ToUpper(subtype[:1]) + random
 	return &entity{
 		fields:   []entityField{{"", "Content-Type", mediaValue("multipart/"+subtype, param{"boundary", boundary})}},
 		boundary: boundary,
