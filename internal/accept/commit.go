@@ -24,8 +24,8 @@ const (
 // message is what the store keeps of a letter.
 func (j *job) message(l *letter) *store.NewMessage {
 	due := j.now
-	if !j.opts.due.IsZero() {
-		due = j.opts.due
+	if !l.due.IsZero() {
+		due = l.due
 	}
 	content := l.content
 	j.arena.shared(&content, l.runs)
@@ -77,6 +77,7 @@ func (j *job) record(id mail.ID, t event.Type, recipient string, d event.Data) e
 // meta is what all events of the letter share.
 func (j *job) meta(l *letter) event.Meta {
 	m := j.commonMeta()
+	m.ScheduledFor = l.due
 	m.MessageID = l.result.MessageID
 	m.From, m.To, m.Subject = l.result.From, l.result.To, l.result.Subject
 	m.Size = l.content.Size
@@ -97,7 +98,7 @@ func (j *job) commonMeta() event.Meta {
 	return event.Meta{
 		Domain: j.domain.Name, Sender: j.reversePath.String(), Tags: j.opts.tags, Variables: j.opts.variables,
 		Method: j.s.Sender.Door.String(), Authenticated: j.s.Sender.Authenticated, TestMode: j.opts.testMode,
-		ScheduledFor: j.opts.due, OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID,
+		OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID,
 	}
 }
 
@@ -133,7 +134,7 @@ func (j *job) store(ctx context.Context, messages []*store.NewMessage) error {
 
 // reserve decides whether the message goes to the scheduler with its content.
 func (j *job) reserve(m *store.NewMessage) {
-	m.Leased = j.room.scheduler != nil && len(m.Rows) > 0 && j.opts.due.IsZero() && j.room.scheduler.Reserve(m.Content.Size)
+	m.Leased = j.room.scheduler != nil && len(m.Rows) > 0 && m.Meta.ScheduledFor.IsZero() && j.room.scheduler.Reserve(m.Content.Size)
 }
 
 func (j *job) unreserve(m *store.NewMessage) {

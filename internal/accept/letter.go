@@ -23,6 +23,7 @@ type letter struct {
 	id         mail.ID
 	recipients []mail.Address
 	person     *merge.Person // whose values are put in; nil: nobody's
+	due        time.Time     // when it is to be sent; zero: now
 
 	// What writing it gives.
 	content   store.Content
@@ -50,8 +51,14 @@ func (j *job) letters() ([]letter, error) {
 		}
 	}
 	first := j.room.intake.NewIDs(len(list))
+	zones := zoneCache{}
 	for i := range list {
-		list[i].id = first + mail.ID(i)
+		l := &list[i]
+		l.id = first + mail.ID(i)
+		var err error
+		if l.due, err = j.due(l.person, zones); err != nil {
+			return nil, err
+		}
 	}
 	return list, nil
 }

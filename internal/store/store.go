@@ -162,7 +162,8 @@ type Queue interface {
 	Rows(ctx context.Context, q RowQuery) ([]Row, error)
 
 	// Reschedule makes matching rows that are not leased due at the given time and
-	// returns how many it changed and their next hops.
+	// returns how many it changed and their next hops. The time that a row has is counted from when it
+	// is due first: of one never attempted, the expiry moves as far as the due time does.
 	Reschedule(ctx context.Context, q RowQuery, due time.Time) (n int, nextHops []string, err error)
 
 	// SetHeld holds or releases matching rows that are not leased.
@@ -228,6 +229,8 @@ type RowQuery struct {
 	Row       mail.ID
 	NextHop   string
 	Recipient string  // address, any letter case
+	MessageID string  // Message-ID field without angle brackets; all copies of a batch have it
+	Tag       string  // of messages with this tag, in any letter case
 	After     mail.ID // rows with larger ids only
 	Limit     int     // 0: 100; at most 1,000 for Rows. Changing methods have no limit.
 }
