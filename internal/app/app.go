@@ -255,6 +255,7 @@ func (a *app) buildDoors() error {
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
+		Horizon:         a.cfg.Accept.ScheduleHorizon,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
 	a.notices = dsn.New(dsn.Config{Hostname: a.cfg.Server.Hostname}, dsn.Roles{
@@ -266,7 +267,7 @@ func (a *app) buildDoors() error {
 	}
 	a.api = httpapi.New(httpapi.Config{
 		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
-		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version,
+		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,
 	}, httpapi.Deps{
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,

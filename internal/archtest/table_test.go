@@ -54,13 +54,14 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event mail merge signing store strictjson", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store strictjson"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"compose":           {imports: "mail"},
+		"signing":           {imports: "mail"},
+		"credential":        {imports: "mail store"},
+		"accept":            {imports: "compose event mail merge signing store strictjson", tests: "store/sqlite"},
+		"httpapi/door":      {imports: "accept compose mail store strictjson"},
+		"httpapi/envelopes": {imports: "httpapi/door mail store"},
+		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
+		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
