@@ -86,7 +86,7 @@ func strictObject(s string) (map[string]json.RawMessage, error) {
 	if !utf8.ValidString(s) {
 		return nil, errors.New("not UTF-8")
 	}
-	if err := checkJSON(s); err != nil {
+	if err := CheckJSON(s); err != nil {
 		return nil, err
 	}
 	var object map[string]json.RawMessage
@@ -99,8 +99,8 @@ func strictObject(s string) (map[string]json.RawMessage, error) {
 	return object, nil
 }
 
-// checkJSON walks over a JSON text, token by token and without recursion.
-func checkJSON(s string) error {
+// CheckJSON walks over a JSON text, token by token and without recursion.
+func CheckJSON(s string) error {
 	type level struct {
 		keys    map[string]bool // nil in an array
 		wantKey bool

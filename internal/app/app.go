@@ -25,7 +25,9 @@ import (
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/dsn"
 	"github.com/sealpost/sealpost/internal/evidence"
+	"github.com/sealpost/sealpost/internal/follow"
 	"github.com/sealpost/sealpost/internal/httpapi"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/impact"
 	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mtasts"
@@ -87,6 +89,7 @@ type app struct {
 	log  *slog.Logger
 
 	store      *sqlite.Store
+	tail       *follow.Tail    // the event log as its followers read it
 	stub       *dnssec.Stub    // asks the network
 	resolver   dnssec.Resolver // the stub, in the lab behind the lab's names
 	peers      *peers.Memory
@@ -102,6 +105,22 @@ type app struct {
 	submission *submission.Server      // nil if no listener is configured
 	apiCert    *submission.Certificate // nil if the API is plain HTTP
 	guard      *guard
+	rooms      []room            // further rooms with work of their own, in no order
+	surfaces   []httpapi.Surface // further groups of HTTP calls
+}
+
+// A room is one that works by itself while the server runs. One that follows the event log
+// also has a method Consumed, like those of package follow: events that it has not
+// dealt with are not dropped.
+type room interface {
+	// Run works until ctx ends.
+	Run(ctx context.Context)
+}
+
+// eventLog is what the evidence log reads and keeps its place in.
+type eventLog struct {
+	*follow.Tail
+	store.Cursors
 }
 
 // SocketPath returns where the running server of a data folder listens for the
@@ -143,7 +162,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, err
 	}
 	a.buildDelivery(roots)
-	if a.evidence, err = evidence.Open(a.store, evidence.Options{
+	if a.evidence, err = evidence.Open(eventLog{a.tail, a.store}, evidence.Options{
 		Dir: filepath.Join(cfg.Server.DataDir, "evidence"), Hostname: cfg.Server.Hostname, Log: a.log,
 	}); err != nil {
 		return nil, &StartError{err}
@@ -162,7 +181,7 @@ func (a *app) openStore(ctx context.Context) error {
 	if err != nil {
 		return &StartError{fmt.Errorf("open the data folder %s: %w", a.cfg.Server.DataDir, err)}
 	}
-	a.store = s
+	a.store, a.tail = s, follow.NewTail(s)
 	return nil
 }
 
@@ -239,14 +258,15 @@ func (a *app) buildDoors() error {
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
 	a.notices = dsn.New(dsn.Config{Hostname: a.cfg.Server.Hostname}, dsn.Roles{
-		Journal: a.store, Events: a.store, Messages: a.store, Cursors: a.store, Door: a.accept,
+		Journal: a.tail, Events: a.store, Messages: a.store, Cursors: a.store, Door: a.accept,
 	}, a.log)
 	verifier, err := credential.NewVerifier(a.store)
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)
 	}
 	a.api = httpapi.New(httpapi.Config{
-		PublicURL: a.cfg.HTTP.PublicURL, Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, SpoolDir: spool,
+		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
+		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version,
 	}, httpapi.Deps{
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
@@ -255,7 +275,7 @@ func (a *app) buildDoors() error {
 		HashPassword: credential.Hash,
 		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
 		Log: a.log,
-	})
+	}, a.surfaces...)
 	if a.cfg.HTTP.TLS == config.TLSFiles {
 		if a.apiCert, err = submission.LoadCertificate(a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile, a.log); err != nil {
 			return &StartError{fmt.Errorf("http.cert_file: %w", err)}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/config"
-	"github.com/sealpost/sealpost/internal/httpapi"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/netguard"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/submission"
@@ -175,6 +175,9 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	services.Go(func() { a.keepExceptions(ctx) })
 	services.Go(func() { a.impact.Watch(ctx, a.store, a.log) })
 	services.Go(func() { a.evidence.Run(work) })
+	for _, r := range a.rooms {
+		services.Go(func() { r.Run(ctx) })
+	}
 	services.Go(func() {
 		select {
 		case <-a.store.Failed():
@@ -244,13 +247,13 @@ func (a *app) drainEvidence() {
 // httpServers returns the HTTP servers by their listener.
 func (a *app) httpServers(ls *listeners) map[net.Listener]*http.Server {
 	servers := map[net.Listener]*http.Server{
-		ls.api: httpapi.NewServer(a.api.Handler(), a.log),
+		ls.api: door.NewServer(a.api.Handler(), a.log),
 	}
 	if ls.operator != nil {
-		servers[ls.operator] = httpapi.NewServer(a.withLab(a.api.TrustedHandler()), a.log)
+		servers[ls.operator] = door.NewServer(a.withLab(a.api.TrustedHandler()), a.log)
 	}
 	if ls.admin != nil {
-		servers[ls.admin] = httpapi.NewServer(a.adminHandler(), a.log)
+		servers[ls.admin] = door.NewServer(a.adminHandler(), a.log)
 	}
 	return servers
 }
@@ -287,7 +290,7 @@ func (a *app) prune(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		if err := a.store.Prune(ctx, retentionAt(now, r, a.evidence.Consumed(), a.notices.Consumed())); err != nil && ctx.Err() == nil {
+		if err := a.store.Prune(ctx, retentionAt(now, r, a.consumed()...)); err != nil && ctx.Err() == nil {
 			a.log.Error("old data was not dropped", "error", err)
 		}
 		if err := a.evidence.Prune(ctx, now.Add(-max(r.Evidence, r.Events))); err != nil && ctx.Err() == nil {
@@ -299,6 +302,17 @@ func (a *app) prune(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// consumed returns how far each reader of the event log has come.
+func (a *app) consumed() []time.Time {
+	list := []time.Time{a.evidence.Consumed(), a.notices.Consumed()}
+	for _, r := range a.rooms {
+		if c, ok := r.(interface{ Consumed() time.Time }); ok {
+			list = append(list, c.Consumed())
+		}
+	}
+	return list
 }
 
 // retentionAt returns what may be forgotten now. Each of consumed is how far a reader of

@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest realdns realmta smtptest store/storetest"
+const testSupport = "dnstest httpapi/contract realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -33,6 +33,7 @@ func table() map[string]room {
 		"peers":        {imports: "store"},
 
 		// What follows from events.
+		"follow": {imports: "event mail store", tests: "store/sqlite"},
 		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
 		// What can be proven afterwards: the nouns and the judge, and who keeps the log.
 		"evidence/proof": {imports: "event mail"},
@@ -51,12 +52,13 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":    {imports: "mail"},
-		"signing":    {imports: "mail"},
-		"credential": {imports: "mail store"},
-		"accept":     {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi":    {imports: "accept compose credential event event/filter evidence/proof mail signing store", tests: "evidence store/sqlite"},
-		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"compose":      {imports: "mail"},
+		"signing":      {imports: "mail"},
+		"credential":   {imports: "mail store"},
+		"accept":       {imports: "compose event mail signing store", tests: "store/sqlite"},
+		"httpapi/door": {imports: "accept compose mail store"},
+		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -68,21 +70,22 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence httpapi impact lab mail mtasts mx " +
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
 			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
-		"dnstest":         {imports: "dnssec"},
-		"smtptest":        {},
-		"store/storetest": {imports: "event mail store tlsresult"},
-		"daemon":          {},
-		"realmta":         {imports: "daemon"},
-		"realdns":         {imports: "daemon"},
-		"archtest":        {},
-		"interop":         {tests: "app config store/sqlite"},
-		"e2e":             {tests: "accept app compose config event evidence/proof lab mail signing store store/sqlite tlsresult tlsrpt/report"},
-		"bench":           {tests: "accept app config event mail store"},
+		"dnstest":          {imports: "dnssec"},
+		"smtptest":         {},
+		"store/storetest":  {imports: "event mail store tlsresult"},
+		"httpapi/contract": {},
+		"daemon":           {},
+		"realmta":          {imports: "daemon"},
+		"realdns":          {imports: "daemon"},
+		"archtest":         {},
+		"interop":          {tests: "app config store/sqlite"},
+		"e2e":              {tests: "accept app compose config event evidence/proof lab mail signing store store/sqlite tlsresult tlsrpt/report"},
+		"bench":            {tests: "accept app config event mail store"},
 
 		"../cmd/sealpost": {imports: "cli"},
 	}
@@ -91,5 +94,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"realdns", "realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
 }

@@ -2,16 +2,14 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/evidence/proof"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -97,26 +95,15 @@ type Evidence interface {
 
 // Config is what the operator sets.
 type Config struct {
-	// PublicURL is the address of the API as clients see it, without a slash at its
-	// end. Empty: links are made from the Host field of each request.
-	PublicURL string
+	door.Config
 	// Hostname is the name of this server that SPF records must list.
 	Hostname string
 	// Selector is the DKIM selector of new domains; empty: sealpost.
 	Selector string
 	// Version is shown by the version call.
 	Version string
-	// SpoolDir holds large uploads while they are read; empty: os.TempDir. Its
-	// files have no name, so that none is left behind.
-	SpoolDir string
 	// SendsPerMinute is how many sending calls a domain may make; 0: any number.
 	SendsPerMinute int
-	// TrustedProxies may tell the client's address in X-Forwarded-For.
-	TrustedProxies []netip.Prefix
-	// MaxRequests are served at a time, more get 503; 0: 2,000.
-	MaxRequests int
-	// FormMemory bounds the octets of form fields held by all requests together; 0: 256 MiB.
-	FormMemory int64
 }
 
 // Deps are the rooms behind the door. Prober, Forecaster and Evidence may be nil: their calls
@@ -146,121 +133,43 @@ type Deps struct {
 	Log          *slog.Logger
 }
 
+// A Surface is a group of calls with a package of its own.
+type Surface interface {
+	// Routes lists the calls; two surfaces must not have one in common.
+	Routes() []door.Route
+}
+
 // An API answers requests. It is safe for concurrent use.
 type API struct {
 	cfg     Config
 	deps    Deps
-	guard   *guard
+	door    *door.Door
 	windows *windows
-	memory  *budget
-	slots   chan struct{}
 	exports chan struct{} // of evidence, which are much work for the disk
 }
 
-// New returns an API.
-func New(cfg Config, deps Deps) *API {
-	cfg.PublicURL = strings.TrimRight(cfg.PublicURL, "/")
+// New returns an API of its own calls and those of the surfaces.
+func New(cfg Config, deps Deps, surfaces ...Surface) *API {
 	if cfg.Selector == "" {
 		cfg.Selector = "sealpost"
 	}
-	if cfg.MaxRequests == 0 {
-		cfg.MaxRequests = 2000
-	}
-	if cfg.FormMemory == 0 {
-		cfg.FormMemory = 256 << 20
-	}
-	return &API{
+	a := &API{
 		cfg:     cfg,
 		deps:    deps,
-		guard:   newGuard(),
 		windows: newWindows(cfg.SendsPerMinute),
-		memory:  newBudget(cfg.FormMemory),
-		slots:   make(chan struct{}, cfg.MaxRequests),
 		exports: make(chan struct{}, maxExports),
 	}
+	table := a.routes()
+	for _, s := range surfaces {
+		table = append(table, s.Routes()...)
+	}
+	a.door = door.New(cfg.Config, door.Deps{Keys: deps.Keys, Domains: deps.Domains, Log: deps.Log}, table)
+	return a
 }
 
 // Handler answers requests that carry an API key.
-func (a *API) Handler() http.Handler { return a.handler(false) }
+func (a *API) Handler() http.Handler { return a.door.Handler() }
 
 // TrustedHandler answers every request with the authority of the operator and
 // asks for no key. It is for a local socket that only the operator can open.
-func (a *API) TrustedHandler() http.Handler { return a.handler(true) }
-
-// NewServer returns a server for a handler of this package with the limits that
-// a public listener needs (SEC-64). The caller sets Addr or serves a listener.
-func NewServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       5 * time.Minute, // the largest message at 180 kB/s
-		WriteTimeout:      6 * time.Minute, // counts from the end of the header, so it includes reading
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-}
-
-// A request is an HTTP request on its way through the stations.
-type request struct {
-	*http.Request
-	id     string       // for the log and the client
-	who    principal    // who calls
-	client netip.Addr   // where from; invalid on a local socket
-	domain store.Domain // of routes with {domain}; else zero
-	base   string       // public address of the API, for links
-	// change is what the audit log is told about what the request changes. Nil where it
-	// cannot change anything that is audited.
-	change *store.Change
-}
-
-// params reads the parameters of a small request: those of the body, if the
-// method has one, then those of the query.
-func (a *API) params(r *request) (params, error) {
-	f, err := a.readForm(r.Request, smallForm)
-	if err != nil {
-		return params{}, err
-	}
-	defer f.close()
-	return f.params(), nil
-}
-
-// serve takes a routed request through authentication, authority and domain to
-// its handler, in this order (a bad key never learns whether a domain exists).
-func (a *API) serve(w http.ResponseWriter, r *request, rt route, trusted bool) error {
-	if rt.access != public {
-		if err := a.authenticate(w, r, trusted); err != nil {
-			return err
-		}
-	}
-	if err := a.authorize(r, rt); err != nil {
-		return err
-	}
-	if rt.changes() {
-		r.note()
-	}
-	return rt.handle(a, w, r)
-}
-
-// authorize applies the row of the route table to the caller, and finds the domain.
-func (a *API) authorize(r *request, rt route) error {
-	if !rt.access.allows(r.who) {
-		return errForbidden
-	}
-	if !rt.hasDomain() {
-		return nil
-	}
-	name := r.PathValue("domain")
-	d, err := a.findDomain(r.Context(), name)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if err != nil || !r.who.owns(d.ID) {
-		if r.who.role == store.RoleSending && r.who.domainID != 0 {
-			return errForbidden // whether another domain exists is not this key's business
-		}
-		return domainNotFound(rt, name)
-	}
-	r.domain = d
-	return nil
-}
+func (a *API) TrustedHandler() http.Handler { return a.door.TrustedHandler() }

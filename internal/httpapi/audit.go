@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -26,8 +27,8 @@ type auditJSON struct {
 }
 
 // listAudit lists entries, newest first.
-func (a *API) listAudit(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) listAudit(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -46,22 +47,22 @@ func (a *API) listAudit(w http.ResponseWriter, r *request) error {
 			Before: e.Before, After: e.After, Reason: e.Reason, Details: e.Details,
 		})
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Items []auditJSON `json:"items"`
 	}{items})
 }
 
 // auditQuery reads which entries are asked for.
-func auditQuery(p params) (store.AuditQuery, error) {
+func auditQuery(p door.Params) (store.AuditQuery, error) {
 	var q store.AuditQuery
 	var err error
 	if s := p.Get("domain"); s != "" {
 		// A domain that was deleted has its entries still, so it need not exist.
 		if q.Domain, err = mail.ParseDomain(s); err != nil {
-			return q, badRequest("'domain' parameter: %s", err)
+			return q, door.BadRequest("'domain' parameter: %s", err)
 		}
 	}
-	kind, err := p.oneOf("kind", string(store.AuditDomain), string(store.AuditOverride), string(store.AuditKey), string(store.AuditCredential), string(store.AuditEvidence))
+	kind, err := p.OneOf("kind", string(store.AuditDomain), string(store.AuditOverride), string(store.AuditKey), string(store.AuditCredential), string(store.AuditEvidence))
 	if err != nil {
 		return q, err
 	}
@@ -71,18 +72,18 @@ func auditQuery(p params) (store.AuditQuery, error) {
 			return q, err
 		}
 	}
-	before, err := p.number("before", 1, 0)
+	before, err := p.Number("before", 1, 0)
 	if err != nil {
 		return q, err
 	}
 	q.Before = int64(before)
-	q.Limit, err = p.number("limit", 1, 100)
+	q.Limit, err = p.Number("limit", 1, 100)
 	q.Limit = min(q.Limit, 1000)
 	return q, err
 }
 
 // instant reads a moment or date of RFC 3339, or what events take for one; zero if absent.
-func instant(p params, name string) (time.Time, error) {
+func instant(p door.Params, name string) (time.Time, error) {
 	s := strings.TrimSpace(p.Get(name))
 	if s == "" {
 		return time.Time{}, nil
@@ -92,9 +93,9 @@ func instant(p params, name string) (time.Time, error) {
 			return t.UTC(), nil
 		}
 	}
-	t, err := parseDate(s)
+	t, err := door.ParseDate(s)
 	if err != nil {
-		return t, badRequest("'%s' parameter must be a date (2006-01-02), a moment (2006-01-02T15:04:05Z) or seconds since 1970", name)
+		return t, door.BadRequest("'%s' parameter must be a date (2006-01-02), a moment (2006-01-02T15:04:05Z) or seconds since 1970", name)
 	}
 	return t, nil
 }

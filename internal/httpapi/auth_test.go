@@ -3,14 +3,11 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -18,44 +15,10 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
-
-func hashOf(s string) [32]byte { return sha256.Sum256([]byte(s)) }
-
-// SEC-58: of 100,000 guesses in an hour at most a hundred are evaluated, and the
-// address is let in again when it stops.
-func TestGuessesAreFew(t *testing.T) {
-	g := newGuard()
-	addr := netip.MustParseAddr("192.0.2.1")
-	now := time.Unix(1_800_000_000, 0)
-	evaluated := 0
-	for i := range 100_000 {
-		at := now.Add(time.Duration(i) * time.Hour / 100_000)
-		if g.blocked(addr, hashOf(fmt.Sprint(i)), at) == 0 {
-			evaluated++
-			g.failed(addr, at)
-		}
-	}
-	if evaluated > 100 || evaluated < failureBurst {
-		t.Errorf("%d guesses were evaluated", evaluated)
-	}
-	end := now.Add(time.Hour)
-	for g.blocked(addr, hashOf("y"), end) == 0 {
-		g.failed(addr, end)
-	}
-	wait := g.blocked(addr, hashOf("x"), end)
-	if wait <= 0 || wait > failureRefill {
-		t.Errorf("wait is %v", wait)
-	}
-	if again := g.blocked(addr, hashOf("x"), end.Add(wait+time.Millisecond)); again != 0 {
-		t.Errorf("after the wait: %v", again)
-	}
-	if other := g.blocked(netip.MustParseAddr("192.0.2.2"), hashOf("x"), end); other != 0 {
-		t.Errorf("another address waits %v", other)
-	}
-}
 
 // SEC-58: somebody behind the same address cannot lock a good key out.
 func TestGuesserDoesNotLockOutItsNeighbour(t *testing.T) {
@@ -63,15 +26,16 @@ func TestGuesserDoesNotLockOutItsNeighbour(t *testing.T) {
 	if w := rg.call("admin", "GET", "/v3/domains", nil); w.Code != 200 {
 		t.Fatalf("status %d", w.Code)
 	}
+	const burst = 40 // failures that an address has
 	codes := map[int]int{}
-	for i := range 2 * failureBurst {
+	for i := range 2 * burst {
 		w := rg.call(fmt.Sprintf("guess-%d", i), "GET", "/v3/domains", nil)
 		codes[w.Code]++
 		if w.Code == http.StatusTooManyRequests && w.Header().Get("Retry-After") == "" {
 			t.Error("429 without Retry-After")
 		}
 	}
-	if codes[401] != failureBurst || codes[429] != failureBurst {
+	if codes[401] != burst || codes[429] != burst {
 		t.Errorf("answers were %v", codes)
 	}
 	if w := rg.call("admin", "GET", "/v3/domains", nil); w.Code != 200 {
@@ -83,48 +47,6 @@ func TestGuesserDoesNotLockOutItsNeighbour(t *testing.T) {
 	rg.store.keys = rg.store.keys[1:]
 	if w := rg.call("admin", "GET", "/v3/domains", nil); w.Code != 401 {
 		t.Errorf("the good key once deleted: %d", w.Code)
-	}
-}
-
-func TestGuardIsBounded(t *testing.T) {
-	g := newGuard()
-	now := time.Unix(1_800_000_000, 0)
-	for i := range 3 * guardSize {
-		g.failed(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), now)
-		g.succeeded(hashOf(fmt.Sprint(i)))
-	}
-	if len(g.failures) > guardSize || len(g.good) > guardSize {
-		t.Errorf("remembers %d addresses and %d keys", len(g.failures), len(g.good))
-	}
-	for _, pair := range [][2]string{{"2001:db8::1", "2001:db8::ffff"}} {
-		if site(netip.MustParseAddr(pair[0])) != site(netip.MustParseAddr(pair[1])) {
-			t.Errorf("%s and %s are two clients", pair[0], pair[1])
-		}
-	}
-}
-
-// SEC-64: only proxies we know may tell where a client is.
-func TestClientAddress(t *testing.T) {
-	rg := newRig(t, func(c *Config, _ *Deps) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
-	for _, c := range []struct{ peer, forwarded, want string }{
-		{"192.0.2.1:5", "", "192.0.2.1"},
-		{"192.0.2.1:5", "198.51.100.9", "192.0.2.1"},
-		{"10.1.1.1:5", "198.51.100.9", "198.51.100.9"},
-		{"10.1.1.1:5", "203.0.113.1, 198.51.100.9", "198.51.100.9"},
-		{"10.1.1.1:5", "198.51.100.9, 10.2.2.2", "198.51.100.9"},
-		{"10.1.1.1:5", "198.51.100.9, nonsense", "10.1.1.1"},
-		{"10.1.1.1:5", "", "10.1.1.1"},
-		{"[::ffff:10.1.1.1]:5", "198.51.100.9", "198.51.100.9"},
-		{"@", "198.51.100.9", "invalid IP"},
-	} {
-		r := newRequest(t, "GET", "/", "")
-		r.RemoteAddr = c.peer
-		if c.forwarded != "" {
-			r.Header.Set("X-Forwarded-For", c.forwarded)
-		}
-		if got := rg.api.clientAddr(r).String(); got != c.want {
-			t.Errorf("peer %s, forwarded %q: got %s, want %s", c.peer, c.forwarded, got, c.want)
-		}
 	}
 }
 
@@ -158,9 +80,6 @@ func TestPanicIsInternalErrorWithoutTrace(t *testing.T) {
 	if !strings.Contains(rg.log.String(), "secret.go:12") {
 		t.Errorf("log is %s", rg.log)
 	}
-	if len(rg.api.slots) != 0 {
-		t.Error("the slot was not given back")
-	}
 }
 
 // Refusals of the accept room and of the store keep their status.
@@ -176,7 +95,7 @@ func TestErrorsKeepTheirStatus(t *testing.T) {
 		{fmt.Errorf("x: %w", store.ErrFull), 507, "60"},
 		{store.ErrClosed, 503, "5"},
 		{context.DeadlineExceeded, 503, "1"},
-		{errTooLarge, 413, ""},
+		{door.ErrTooLarge, 413, ""},
 		{errors.New("anything"), 500, ""},
 	} {
 		rg := newRig(t, func(_ *Config, d *Deps) { d.Acceptor = failing{c.err} })
@@ -218,62 +137,6 @@ func TestSendingLimit(t *testing.T) {
 		}
 	})
 }
-
-func TestBusyServerSaysSo(t *testing.T) {
-	rg := newRig(t, func(c *Config, _ *Deps) { c.MaxRequests = 1 })
-	rg.api.slots <- struct{}{}
-	if w := rg.call("", "GET", "/", nil); w.Code != 503 || w.Header().Get("Retry-After") == "" {
-		t.Errorf("status %d", w.Code)
-	}
-	<-rg.api.slots
-	if w := rg.call("", "GET", "/", nil); w.Code != 200 {
-		t.Errorf("status %d", w.Code)
-	}
-}
-
-// SEC-64: a client that sends its header a byte at a time is cut, on the clock of
-// the test.
-func TestSlowHeaderIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rg := newRig(t)
-		srv := NewServer(rg.public, slog.New(slog.DiscardHandler))
-		client, server := net.Pipe()
-		ln := &onceListener{conn: server, done: make(chan struct{})}
-		served := make(chan error, 1)
-		go func() { served <- srv.Serve(ln) }()
-		go func() { _, _ = io.Copy(io.Discard, client) }()
-		began := time.Now()
-		var err error
-		for err == nil && time.Since(began) < time.Hour {
-			_, err = client.Write([]byte("G"))
-			time.Sleep(time.Second)
-		}
-		if took := time.Since(began); took > 20*time.Second {
-			t.Errorf("cut after %v", took)
-		}
-		_ = client.Close()
-		close(ln.done)
-		_ = srv.Close()
-		<-served
-	})
-}
-
-type onceListener struct {
-	conn net.Conn
-	done chan struct{}
-}
-
-func (l *onceListener) Accept() (net.Conn, error) {
-	if c := l.conn; c != nil {
-		l.conn = nil
-		return c, nil
-	}
-	<-l.done
-	return nil, net.ErrClosed
-}
-
-func (l *onceListener) Close() error   { return nil }
-func (l *onceListener) Addr() net.Addr { return &net.UnixAddr{} }
 
 // SEC-75: no secret that passes through ever reaches the log, at any level.
 func TestNoSecretsInTheLog(t *testing.T) {

@@ -2,58 +2,12 @@ package httpapi
 
 import (
 	"errors"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
-
-// maxReason is the length of a reason in characters.
-const maxReason = 500
-
-// actor names who calls as the audit log has it. The description is shown beside
-// the id because people remember it; the id is what counts.
-func (p principal) actor() string {
-	switch {
-	case p.keyID == "":
-		return store.ActorOperator
-	case p.description == "":
-		return "key " + p.keyID
-	}
-	return "key " + p.keyID + " (" + shown(p.description) + ")"
-}
-
-// note makes what the request changes known to the audit log as the caller's doing.
-func (r *request) note() {
-	r.change = &store.Change{Actor: r.who.actor()}
-	r.Request = r.WithContext(store.WithChange(r.Context(), r.change))
-}
-
-// reason reads the reason that every call which changes something may give, and
-// hands it to the audit log.
-func (r *request) reason(p params) error {
-	s := p.Get("reason")
-	if utf8.RuneCountInString(s) > maxReason {
-		return badRequest("'reason' parameter is longer than %d characters", maxReason)
-	}
-	if !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl) {
-		return badRequest("'reason' parameter must be text on one line")
-	}
-	r.change.Reason = s
-	return nil
-}
-
-// reasonOnly is reason for calls that have no other parameters.
-func (a *API) reasonOnly(r *request) error {
-	p, err := a.params(r)
-	if err != nil {
-		return err
-	}
-	return r.reason(p)
-}
 
 // errCount asks for the number of queued messages before a change is made.
 var errCount = errors.New("count queued messages first")
@@ -64,7 +18,7 @@ var errCount = errors.New("count queued messages first")
 // how many messages. They are counted outside of the transaction, which must not wait
 // for other files; so a change that turns out to lower something is begun twice, and
 // change may be called twice.
-func (a *API) changeDomain(r *request, change func(*store.Domain) error) (store.Domain, error) {
+func (a *API) changeDomain(r *door.Request, change func(*store.Domain) error) (store.Domain, error) {
 	queued := -1
 	apply := func(d *store.Domain) error {
 		before := tlsOf(d)
@@ -78,17 +32,17 @@ func (a *API) changeDomain(r *request, change func(*store.Domain) error) (store.
 		if queued < 0 {
 			return errCount
 		}
-		r.change.Details = map[string]any{"lowers": lowered, "queued-messages": queued}
+		r.Change.Details = map[string]any{"lowers": lowered, "queued-messages": queued}
 		return nil
 	}
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, apply)
+	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, apply)
 	if errors.Is(err, errCount) {
-		if queued, err = a.deps.Messages.CountQueued(r.Context(), r.domain.ID); err != nil {
+		if queued, err = a.deps.Messages.CountQueued(r.Context(), r.Domain.ID); err != nil {
 			return d, err
 		}
-		d, err = a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, apply)
+		d, err = a.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, apply)
 	}
-	return d, missing(err, notFound("Domain not found"))
+	return d, door.Missing(err, door.NotFound("Domain not found"))
 }
 
 func tlsOf(d *store.Domain) mail.DomainTLS {

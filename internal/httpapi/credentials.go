@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -15,7 +16,7 @@ import (
 const passwordNote = "Please store your new password(s) now. You won't be able to see it anymore."
 
 // errNoCredential is the answer for a login that does not exist in the domain.
-var errNoCredential = notFound("Credentials not found")
+var errNoCredential = door.NotFound("Credentials not found")
 
 // systemLogin is the login that every domain may have from its creation.
 func systemLogin(d store.Domain) string { return "postmaster@" + d.Name }
@@ -23,7 +24,7 @@ func systemLogin(d store.Domain) string { return "postmaster@" + d.Name }
 // checkPassword checks a password that a client chose; empty means none.
 func checkPassword(s string) error {
 	if n := utf8.RuneCountInString(s); n != 0 && (n < 5 || n > 32) {
-		return badRequest("Password is too short. It must be between 5 and 32 characters.")
+		return door.BadRequest("Password is too short. It must be between 5 and 32 characters.")
 	}
 	return nil
 }
@@ -52,28 +53,28 @@ func loginOf(d store.Domain, s string) (string, error) {
 	}
 	address, err := mail.ParseAddress(s)
 	if err != nil || address.Domain != d.Name {
-		return "", badRequest("'%s' is not a valid login of domain %s", shown(s), d.Name)
+		return "", door.BadRequest("'%s' is not a valid login of domain %s", door.Shown(s), d.Name)
 	}
 	return address.Key(), nil
 }
 
-func (a *API) listCredentials(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) listCredentials(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	limit, err := p.number("limit", 1, 100)
+	limit, err := p.Number("limit", 1, 100)
 	if err != nil {
 		return err
 	}
 	if limit > 1000 {
-		return badRequest("Limit parameter can't be larger than 1000")
+		return door.BadRequest("Limit parameter can't be larger than 1000")
 	}
-	skip, err := p.number("skip", 0, 0)
+	skip, err := p.Number("skip", 0, 0)
 	if err != nil {
 		return err
 	}
-	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.domain.ID)
+	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.Domain.ID)
 	if err != nil {
 		return err
 	}
@@ -85,9 +86,9 @@ func (a *API) listCredentials(w http.ResponseWriter, r *request) error {
 	}
 	items := []item{}
 	for _, c := range slice(all, skip, limit) {
-		items = append(items, item{Login: c.Login, Mailbox: c.Login, CreatedAt: gmt(c.CreatedAt)})
+		items = append(items, item{Login: c.Login, Mailbox: c.Login, CreatedAt: door.GMT(c.CreatedAt)})
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		TotalCount int    `json:"total_count"`
 		Items      []item `json:"items"`
 	}{len(all), items})
@@ -100,12 +101,12 @@ type createdCredentials struct {
 	Credentials map[string]string `json:"credentials,omitempty"`
 }
 
-func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) createCredentials(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	given := p.Values["login"]
@@ -113,17 +114,17 @@ func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
 		given = p.Values["mailbox"]
 	}
 	if len(given) == 0 || given[0] == "" {
-		return badRequest("Parameter 'login' is missing")
+		return door.BadRequest("Parameter 'login' is missing")
 	}
 	if len(given) > 100 {
-		return badRequest("at most 100 credentials can be created at once")
+		return door.BadRequest("at most 100 credentials can be created at once")
 	}
 	if err := checkPassword(p.Get("password")); err != nil {
 		return err
 	}
 	logins := make([]string, len(given))
 	for i, g := range given { // all of them before the first is stored
-		if logins[i], err = loginOf(r.domain, g); err != nil {
+		if logins[i], err = loginOf(r.Domain, g); err != nil {
 			return err
 		}
 	}
@@ -134,7 +135,7 @@ func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
 			secret = newPassword()
 			shownOnce[login] = secret
 		}
-		if err := a.putCredential(r.Context(), r.domain, login, secret); err != nil {
+		if err := a.putCredential(r.Context(), r.Domain, login, secret); err != nil {
 			return err
 		}
 	}
@@ -142,32 +143,32 @@ func (a *API) createCredentials(w http.ResponseWriter, r *request) error {
 	if len(shownOnce) > 0 {
 		answer.Note, answer.Credentials = passwordNote, shownOnce
 	}
-	return reply(w, answer)
+	return door.Reply(w, answer)
 }
 
 // credentialOf finds the login that the path names.
-func (a *API) credentialOf(r *request) (store.Credential, error) {
-	login, err := loginOf(r.domain, r.PathValue("login"))
+func (a *API) credentialOf(r *door.Request) (store.Credential, error) {
+	login, err := loginOf(r.Domain, r.PathValue("login"))
 	if err != nil {
 		return store.Credential{}, errNoCredential
 	}
 	c, err := a.deps.Credentials.Credential(r.Context(), login)
-	if err == nil && c.DomainID != r.domain.ID {
+	if err == nil && c.DomainID != r.Domain.ID {
 		err = store.ErrNotFound
 	}
-	return c, missing(err, errNoCredential)
+	return c, door.Missing(err, errNoCredential)
 }
 
-func (a *API) updateCredential(w http.ResponseWriter, r *request) error {
+func (a *API) updateCredential(w http.ResponseWriter, r *door.Request) error {
 	c, err := a.credentialOf(r)
 	if err != nil {
 		return err
 	}
-	p, err := a.params(r)
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	secret := p.Get("password")
@@ -179,52 +180,52 @@ func (a *API) updateCredential(w http.ResponseWriter, r *request) error {
 		secret = newPassword()
 		answer.Note, answer.Credentials = passwordNote, map[string]string{c.Login: secret}
 	}
-	if err := a.putCredential(r.Context(), r.domain, c.Login, secret); err != nil {
+	if err := a.putCredential(r.Context(), r.Domain, c.Login, secret); err != nil {
 		return err
 	}
-	return reply(w, answer)
+	return door.Reply(w, answer)
 }
 
-func (a *API) deleteCredential(w http.ResponseWriter, r *request) error {
+func (a *API) deleteCredential(w http.ResponseWriter, r *door.Request) error {
 	c, err := a.credentialOf(r)
 	if err != nil {
 		return err
 	}
-	if c.Login == systemLogin(r.domain) {
-		return badRequest("Cannot delete system mailbox: %s", c.Login)
+	if c.Login == systemLogin(r.Domain) {
+		return door.BadRequest("Cannot delete system mailbox: %s", c.Login)
 	}
-	if err := a.reasonOnly(r); err != nil {
+	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
-	if err := a.deps.Credentials.DeleteCredential(r.Context(), r.domain.ID, c.Login); err != nil {
-		return missing(err, errNoCredential)
+	if err := a.deps.Credentials.DeleteCredential(r.Context(), r.Domain.ID, c.Login); err != nil {
+		return door.Missing(err, errNoCredential)
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Message string `json:"message"`
 		Spec    string `json:"spec"`
 	}{"Credentials have been deleted", c.Login})
 }
 
 // deleteAllCredentials deletes the domain's logins, save the system's.
-func (a *API) deleteAllCredentials(w http.ResponseWriter, r *request) error {
-	if err := a.reasonOnly(r); err != nil {
+func (a *API) deleteAllCredentials(w http.ResponseWriter, r *door.Request) error {
+	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
-	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.domain.ID)
+	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.Domain.ID)
 	if err != nil {
 		return err
 	}
 	n := 0
 	for _, c := range all {
-		if c.Login == systemLogin(r.domain) {
+		if c.Login == systemLogin(r.Domain) {
 			continue
 		}
-		if err := a.deps.Credentials.DeleteCredential(r.Context(), r.domain.ID, c.Login); err != nil {
-			return missing(err, errNoCredential)
+		if err := a.deps.Credentials.DeleteCredential(r.Context(), r.Domain.ID, c.Login); err != nil {
+			return door.Missing(err, errNoCredential)
 		}
 		n++
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Message string `json:"message"`
 		Count   int    `json:"count"`
 	}{"All domain credentials have been deleted", n})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -36,16 +37,16 @@ func deliveryView(d store.Domain) deliveryJSON {
 	return v
 }
 
-func (a *API) showDelivery(w http.ResponseWriter, r *request) error {
-	return reply(w, deliveryView(r.domain))
+func (a *API) showDelivery(w http.ResponseWriter, r *door.Request) error {
+	return door.Reply(w, deliveryView(r.Domain))
 }
 
-func (a *API) updateDelivery(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) updateDelivery(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -58,18 +59,18 @@ func (a *API) updateDelivery(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, deliveryView(d))
+	return door.Reply(w, deliveryView(d))
 }
 
 // applyDelivery puts the parameters about how long we try that are given into d.
 // "default" takes a schedule or a lifetime back.
-func applyDelivery(d *store.Domain, p params) error {
+func applyDelivery(d *store.Domain, p door.Params) error {
 	if s := p.Get("lifetime"); s == "default" {
 		d.Delivery.Lifetime = 0
 	} else if s != "" {
 		l, err := time.ParseDuration(s)
 		if err != nil || l < minLifetime || l > maxLifetime {
-			return badRequest("'lifetime' parameter must be a duration from %s to %s, or default", minLifetime, maxLifetime)
+			return door.BadRequest("'lifetime' parameter must be a duration from %s to %s, or default", minLifetime, maxLifetime)
 		}
 		d.Delivery.Lifetime = l
 	}
@@ -93,7 +94,7 @@ func parseWaits(s string) ([]time.Duration, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		w, err := time.ParseDuration(strings.TrimSpace(part))
 		if err != nil || w < minWait || w > maxWait || len(waits) == maxWaits {
-			return nil, badRequest("'retry' parameter must be at most %d durations from %s to %s, separated by commas, or default", maxWaits, minWait, maxWait)
+			return nil, door.BadRequest("'retry' parameter must be at most %d durations from %s to %s, separated by commas, or default", maxWaits, minWait, maxWait)
 		}
 		waits = append(waits, w)
 	}
@@ -102,22 +103,22 @@ func parseWaits(s string) ([]time.Duration, error) {
 
 // updateState lets the operator decide whether a domain may send, whatever its
 // DNS records say.
-func (a *API) updateState(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) updateState(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	s, err := p.oneOf("state", string(store.DomainActive), string(store.DomainUnverified), string(store.DomainDisabled))
+	s, err := p.OneOf("state", string(store.DomainActive), string(store.DomainUnverified), string(store.DomainDisabled))
 	if err != nil {
 		return err
 	}
 	if s == "" {
-		return badRequest("state parameter is missing")
+		return door.BadRequest("state parameter is missing")
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
-	reason := shown(p.Get("reason"))
+	reason := door.Shown(p.Get("reason"))
 	d, err := a.changeDomain(r, func(d *store.Domain) error {
 		d.State = store.DomainState(s)
 		d.Settings.DisabledWhy = ""

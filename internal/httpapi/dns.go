@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
+
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -75,11 +77,11 @@ func (a *API) recordViews(d store.Domain) []recordJSON {
 
 // verifyDomain looks the records up. A domain whose records are all there may
 // send from then on. One that could send is not stopped by what it finds.
-func (a *API) verifyDomain(w http.ResponseWriter, r *request) error {
-	ctx, cancel := bounded(r)
+func (a *API) verifyDomain(w http.ResponseWriter, r *door.Request) error {
+	ctx, cancel := r.Bounded()
 	defer cancel()
-	checks := a.check(ctx, r.domain, time.Now().UTC())
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.domain.Name, func(d *store.Domain) error {
+	checks := a.check(ctx, r.Domain, time.Now().UTC())
+	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, func(d *store.Domain) error {
 		d.Checks = checks
 		all := !slices.ContainsFunc(checks, func(c store.DNSCheck) bool { return c.Valid != recordValid })
 		if all && d.State == store.DomainUnverified {
@@ -88,7 +90,7 @@ func (a *API) verifyDomain(w http.ResponseWriter, r *request) error {
 		return nil
 	})
 	if err != nil {
-		return missing(err, notFound("Domain not found"))
+		return door.Missing(err, door.NotFound("Domain not found"))
 	}
 	return a.replyDomain(w, d, "Domain DNS records have been updated")
 }

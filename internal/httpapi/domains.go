@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/signing"
 	"github.com/sealpost/sealpost/internal/store"
@@ -46,7 +47,7 @@ func domainView(d store.Domain) domainJSON {
 		// Clients take ids for 24 hexadecimal digits; ours are small numbers.
 		ID:               fmt.Sprintf("%08x%016x", uint32(d.CreatedAt.Unix()), d.ID),
 		Name:             d.Name,
-		CreatedAt:        gmt(d.CreatedAt),
+		CreatedAt:        door.GMT(d.CreatedAt),
 		State:            string(d.State),
 		Type:             "custom",
 		IsDisabled:       d.State == store.DomainDisabled,
@@ -73,16 +74,16 @@ type domainAnswer struct {
 }
 
 func (a *API) replyDomain(w http.ResponseWriter, d store.Domain, text string) error {
-	return reply(w, domainAnswer{text, domainView(d), []recordJSON{}, a.recordViews(d)})
+	return door.Reply(w, domainAnswer{text, domainView(d), []recordJSON{}, a.recordViews(d)})
 }
 
-func (a *API) showDomain(w http.ResponseWriter, r *request) error {
-	return a.replyDomain(w, r.domain, "")
+func (a *API) showDomain(w http.ResponseWriter, r *door.Request) error {
+	return a.replyDomain(w, r.Domain, "")
 }
 
 // listDomains lists the domains that exist for the caller.
-func (a *API) listDomains(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) listDomains(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (a *API) listDomains(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	state, err := p.oneOf("state", "active", "unverified", "disabled")
+	state, err := p.OneOf("state", "active", "unverified", "disabled")
 	if err != nil {
 		return err
 	}
@@ -100,9 +101,9 @@ func (a *API) listDomains(w http.ResponseWriter, r *request) error {
 	}
 	search := strings.ToLower(p.Get("search"))
 	domains = slices.DeleteFunc(slices.Clone(domains), func(d store.Domain) bool {
-		return !r.who.owns(d.ID) || state != "" && string(d.State) != state || !strings.Contains(d.Name, search)
+		return !r.Who.Owns(&d) || state != "" && string(d.State) != state || !strings.Contains(d.Name, search)
 	})
-	switch order, err := p.oneOf("sort", "name", "name:asc", "name:desc"); {
+	switch order, err := p.OneOf("sort", "name", "name:asc", "name:desc"); {
 	case err != nil:
 		return err
 	case order == "name:desc":
@@ -114,18 +115,18 @@ func (a *API) listDomains(w http.ResponseWriter, r *request) error {
 	for _, d := range slice(domains, skip, limit) {
 		items = append(items, domainView(d))
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		TotalCount int          `json:"total_count"`
 		Items      []domainJSON `json:"items"`
 	}{len(domains), items})
 }
 
 // listRange reads skip and limit; a limit beyond the largest is the largest.
-func listRange(p params, otherwise, largest int) (limit, skip int, err error) {
-	if limit, err = p.number("limit", 1, otherwise); err != nil {
+func listRange(p door.Params, otherwise, largest int) (limit, skip int, err error) {
+	if limit, err = p.Number("limit", 1, otherwise); err != nil {
 		return 0, 0, err
 	}
-	if skip, err = p.number("skip", 0, 0); err != nil {
+	if skip, err = p.Number("skip", 0, 0); err != nil {
 		return 0, 0, err
 	}
 	return min(limit, largest), skip, nil
@@ -137,23 +138,23 @@ func slice[T any](all []T, skip, limit int) []T {
 }
 
 // createDomain registers a domain with a key pair of its own.
-func (a *API) createDomain(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) createDomain(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
 	given := p.Get("name")
 	if given == "" {
-		return badRequest("name parameter is missing")
+		return door.BadRequest("name parameter is missing")
 	}
 	d := store.Domain{State: store.DomainUnverified}
 	if d.Name, err = mail.ParseDomain(given); err != nil {
-		return badRequest("'%s' is not a valid domain name", shown(given))
+		return door.BadRequest("'%s' is not a valid domain name", door.Shown(given))
 	}
 	if err := applyDomain(&d, p); err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	secret := p.Get("smtp_password")
@@ -165,7 +166,7 @@ func (a *API) createDomain(w http.ResponseWriter, r *request) error {
 	}
 	if err := a.deps.Domains.CreateDomain(r.Context(), &d); err != nil {
 		if errors.Is(err, store.ErrExists) {
-			return badRequest("This domain name is already taken")
+			return door.BadRequest("This domain name is already taken")
 		}
 		return err
 	}
@@ -179,12 +180,12 @@ func (a *API) createDomain(w http.ResponseWriter, r *request) error {
 
 // newKey makes the domain's DKIM key. Keys have 2,048 bits also where 1,024 are
 // asked for: verifiers may ignore shorter ones (RFC 8301).
-func (a *API) newKey(p params) (store.DKIMKey, error) {
+func (a *API) newKey(p door.Params) (store.DKIMKey, error) {
 	selector := strings.ToLower(cmp.Or(p.Get("dkim_selector"), a.cfg.Selector))
 	if !validSelector(selector) {
-		return store.DKIMKey{}, badRequest("'dkim_selector' parameter is not a valid selector")
+		return store.DKIMKey{}, door.BadRequest("'dkim_selector' parameter is not a valid selector")
 	}
-	if _, err := p.oneOf("dkim_key_size", "1024", "2048"); err != nil {
+	if _, err := p.OneOf("dkim_key_size", "1024", "2048"); err != nil {
 		return store.DKIMKey{}, err
 	}
 	key, err := signing.GenerateRSA()
@@ -214,8 +215,8 @@ func validSelector(s string) bool {
 }
 
 // updateDomain changes what is given and leaves the rest.
-func (a *API) updateDomain(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) updateDomain(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -223,14 +224,14 @@ func (a *API) updateDomain(w http.ResponseWriter, r *request) error {
 	if err := checkPassword(secret); err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	d, err := a.changeDomain(r, func(d *store.Domain) error { return applyDomain(d, p) })
 	if err != nil {
 		return err
 	}
-	r.change.Details = nil // they were about the domain
+	r.Change.Details = nil // they were about the domain
 	if secret != "" {
 		if err := a.putCredential(r.Context(), d, systemLogin(d), secret); err != nil {
 			return err
@@ -240,28 +241,28 @@ func (a *API) updateDomain(w http.ResponseWriter, r *request) error {
 }
 
 // applyDomain puts the parameters that are given into d.
-func applyDomain(d *store.Domain, p params) error {
+func applyDomain(d *store.Domain, p door.Params) error {
 	if err := applyTLS(d, p); err != nil {
 		return err
 	}
-	if s, err := p.oneOf("spam_action", "disabled", "block", "tag"); err != nil {
+	if s, err := p.OneOf("spam_action", "disabled", "block", "tag"); err != nil {
 		return err
 	} else if s != "" {
 		d.Settings.SpamAction = s
 	}
-	if s, err := p.oneOf("web_scheme", "http", "https"); err != nil {
+	if s, err := p.OneOf("web_scheme", "http", "https"); err != nil {
 		return err
 	} else if s != "" {
 		d.Settings.WebScheme = s
 	}
-	if t, err := p.flag("wildcard"); err != nil {
+	if t, err := p.Flag("wildcard"); err != nil {
 		return err
 	} else if t != mail.Unset {
 		d.Settings.Wildcard = t.Bool()
 	}
 	if s := strings.ToLower(p.Get("web_prefix")); s != "" {
 		if !validSelector(s) {
-			return badRequest("'web_prefix' parameter is not a valid host name")
+			return door.BadRequest("'web_prefix' parameter is not a valid host name")
 		}
 		d.Settings.WebPrefix = s
 	}
@@ -270,12 +271,12 @@ func applyDomain(d *store.Domain, p params) error {
 
 // applyTLS puts the two flags that are given into d. Both spellings of their
 // names are in use.
-func applyTLS(d *store.Domain, p params) error {
-	require, err := p.flagOf("require_tls", "require-tls")
+func applyTLS(d *store.Domain, p door.Params) error {
+	require, err := p.FlagOf("require_tls", "require-tls")
 	if err != nil {
 		return err
 	}
-	skip, err := p.flagOf("skip_verification", "skip-verification")
+	skip, err := p.FlagOf("skip_verification", "skip-verification")
 	if err != nil {
 		return err
 	}
@@ -289,21 +290,21 @@ func applyTLS(d *store.Domain, p params) error {
 }
 
 // deleteDomain gives up the domain's waiting mail, then forgets the domain.
-func (a *API) deleteDomain(w http.ResponseWriter, r *request) error {
-	if err := a.reasonOnly(r); err != nil {
+func (a *API) deleteDomain(w http.ResponseWriter, r *door.Request) error {
+	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
-	n, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.domain.ID})
+	n, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.Domain.ID})
 	if err != nil {
 		return err
 	}
 	if n > 0 {
-		r.change.Details = map[string]any{"cancelled-recipients": n}
+		r.Change.Details = map[string]any{"cancelled-recipients": n}
 	}
-	if err := a.deps.Domains.DeleteDomain(r.Context(), r.domain.Name); err != nil {
-		return missing(err, notFound("Domain not found"))
+	if err := a.deps.Domains.DeleteDomain(r.Context(), r.Domain.Name); err != nil {
+		return door.Missing(err, door.NotFound("Domain not found"))
 	}
-	return reply(w, message{"Domain will be deleted in the background"})
+	return door.Say(w, "Domain will be deleted in the background")
 }
 
 // A connectionJSON is the pair of TLS flags.
@@ -317,20 +318,20 @@ func connectionView(d store.Domain) connectionJSON {
 }
 
 // showConnection answers in both shapes that clients read: nested and flat.
-func (a *API) showConnection(w http.ResponseWriter, r *request) error {
-	c := connectionView(r.domain)
-	return reply(w, struct {
+func (a *API) showConnection(w http.ResponseWriter, r *door.Request) error {
+	c := connectionView(r.Domain)
+	return door.Reply(w, struct {
 		Connection connectionJSON `json:"connection"`
 		connectionJSON
 	}{c, c})
 }
 
-func (a *API) updateConnection(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) updateConnection(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	d, err := a.changeDomain(r, func(d *store.Domain) error { return applyTLS(d, p) })
@@ -338,7 +339,7 @@ func (a *API) updateConnection(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	c := connectionView(d)
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Message string `json:"message"`
 		connectionJSON
 		RequireTLS       bool `json:"require-tls"`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/event/filter"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -24,51 +25,43 @@ const (
 )
 
 // errSlowSearch is the answer to a search that found nothing in the time it has.
-var errSlowSearch = &problem{status: http.StatusServiceUnavailable, message: "The search takes too long. Please narrow it by begin, end, event or recipient."}
-
-// paging are the links of a page.
-type paging struct {
-	Next     string `json:"next"`
-	Previous string `json:"previous"`
-	First    string `json:"first"`
-	Last     string `json:"last"`
-}
+var errSlowSearch = &door.Problem{Status: http.StatusServiceUnavailable, Message: "The search takes too long. Please narrow it by begin, end, event or recipient."}
 
 // listEvents answers one page of a search: a new one, or the one whose page the
 // token names.
-func (a *API) listEvents(w http.ResponseWriter, r *request) error {
+func (a *API) listEvents(w http.ResponseWriter, r *door.Request) error {
 	c, err := a.cursorOf(r)
 	if err != nil {
 		return err
 	}
 	f, err := filter.Parse(c.Filters)
 	if err != nil {
-		return badRequest("%s", err)
+		return door.BadRequest("%s", err)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), searchTime)
 	defer cancel()
-	p, err := a.findPage(ctx, r.domain.ID, c, f)
+	p, err := a.findPage(ctx, r.Domain.ID, c, f)
 	if err != nil {
 		return err
 	}
 	items := make([]event.Wire, len(p.items))
 	for i := range p.items {
-		items[i] = event.Render(&p.items[i].Record, &p.items[i].Meta, r.base)
+		items[i] = event.Render(&p.items[i].Record, &p.items[i].Meta, r.Base)
 	}
 	link := func(at position) string {
-		return r.base + "/v3/" + r.domain.Name + "/events/" + cursor{c.search, at}.token()
+		return r.Base + "/v3/" + r.Domain.Name + "/events/" + cursor{c.search, at}.token()
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Items  []event.Wire `json:"items"`
-		Paging paging       `json:"paging"`
-	}{items, paging{Next: link(p.next), Previous: link(p.previous), First: link(position{}), Last: link(position{Back: true, Last: true})}})
+		Paging door.Paging  `json:"paging"`
+	}{items, door.Paging{Next: link(p.next), Previous: link(p.previous), First: link(position{}), Last: link(position{Back: true, Last: true})}})
 }
 
-func (a *API) cursorOf(r *request) (cursor, error) {
+func (a *API) cursorOf(r *door.Request) (cursor, error) {
 	if token := r.PathValue("token"); token != "" {
 		return parseToken(token)
 	}
-	p, err := a.params(r)
+	p, err := r.Params()
 	if err != nil {
 		return cursor{}, err
 	}

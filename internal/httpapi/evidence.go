@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/evidence/proof"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -19,15 +20,15 @@ const (
 	exportPause = time.Minute
 )
 
-var errNoEvidence = &problem{status: http.StatusServiceUnavailable, message: "this server keeps no evidence"}
+var errNoEvidence = &door.Problem{Status: http.StatusServiceUnavailable, Message: "this server keeps no evidence"}
 
 // exportEvidence streams what can be proven. A key that is bound to a domain is shown that
 // domain's records only, by its number: a name may have had other owners before.
-func (a *API) exportEvidence(w http.ResponseWriter, r *request) error {
+func (a *API) exportEvidence(w http.ResponseWriter, r *door.Request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence
 	}
-	p, err := a.params(r)
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -35,12 +36,12 @@ func (a *API) exportEvidence(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	f.DomainID = r.who.domainID
+	f.DomainID = r.Who.DomainID
 	select {
 	case a.exports <- struct{}{}:
 		defer func() { <-a.exports }()
 	default:
-		return &problem{http.StatusServiceUnavailable, "The server is writing other exports. Please try again.", 10 * time.Second}
+		return &door.Problem{Status: http.StatusServiceUnavailable, Message: "The server is writing other exports. Please try again.", RetryAfter: 10 * time.Second}
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := bufio.NewWriterSize(&patientWriter{w: w, control: http.NewResponseController(w)}, 64<<10)
@@ -51,15 +52,15 @@ func (a *API) exportEvidence(w http.ResponseWriter, r *request) error {
 }
 
 // evidenceFilter reads which records are wanted.
-func evidenceFilter(p params) (f proof.Filter, err error) {
+func evidenceFilter(p door.Params) (f proof.Filter, err error) {
 	day := strings.TrimSpace(p.Get("day"))
 	f.From, f.To = strings.TrimSpace(p.Get("from")), strings.TrimSpace(p.Get("to"))
 	if day != "" && (f.From != "" || f.To != "") {
-		return f, badRequest("'day' parameter: give it, or 'from' and 'to', not both")
+		return f, door.BadRequest("'day' parameter: give it, or 'from' and 'to', not both")
 	}
 	for _, d := range []struct{ name, value string }{{"day", day}, {"from", f.From}, {"to", f.To}} {
 		if d.value != "" && !proof.IsDay(d.value) {
-			return f, badRequest("'%s' parameter must be a day, such as 2026-11-25", d.name)
+			return f, door.BadRequest("'%s' parameter must be a day, such as 2026-11-25", d.name)
 		}
 	}
 	if day != "" {
@@ -74,18 +75,18 @@ func evidenceFilter(p params) (f proof.Filter, err error) {
 			continue
 		}
 		if *id.to, err = mail.ParseID(s); err != nil {
-			return f, badRequest("'%s' parameter: %s", id.name, err)
+			return f, door.BadRequest("'%s' parameter: %s", id.name, err)
 		}
 	}
 	if s := p.Get("domain"); s != "" {
 		if f.Domain, err = mail.ParseDomain(s); err != nil {
-			return f, badRequest("'domain' parameter: %s", err)
+			return f, door.BadRequest("'domain' parameter: %s", err)
 		}
 	}
 	if s := p.Get("recipient"); s != "" {
 		address, err := mail.ParseAddress(s)
 		if err != nil {
-			return f, badRequest("'recipient' parameter: %s", err)
+			return f, door.BadRequest("'recipient' parameter: %s", err)
 		}
 		f.Recipient = address.String()
 	}
@@ -116,21 +117,21 @@ type evidenceKeys struct {
 	Keys []string `json:"keys"` // all, newest first
 }
 
-func (a *API) showEvidenceKeys(w http.ResponseWriter, _ *request) error {
+func (a *API) showEvidenceKeys(w http.ResponseWriter, _ *door.Request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence
 	}
 	keys := a.deps.Evidence.Keys()
-	return reply(w, evidenceKeys{keys[0], keys})
+	return door.Reply(w, evidenceKeys{keys[0], keys})
 }
 
 // rotateEvidenceKey makes a new key current, and its predecessor sign beside it. The
 // audit log has the verifier keys, so that an auditor can tell a change that was meant.
-func (a *API) rotateEvidenceKey(w http.ResponseWriter, r *request) error {
+func (a *API) rotateEvidenceKey(w http.ResponseWriter, r *door.Request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence
 	}
-	if err := a.reasonOnly(r); err != nil {
+	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
 	before := currentKey(a.deps.Evidence)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/evidence/proof"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -148,7 +149,7 @@ func TestLongExports(t *testing.T) {
 				near, far := net.Pipe()
 				l := &oneConn{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
 				l.conns <- far
-				server := NewServer(rg.trusted, slog.New(slog.DiscardHandler))
+				server := door.NewServer(rg.trusted, slog.New(slog.DiscardHandler))
 				var served sync.WaitGroup
 				served.Go(func() { _ = server.Serve(l) })
 				if _, err := io.WriteString(near, "GET /v1/sealpost/evidence HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {

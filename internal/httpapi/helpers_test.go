@@ -29,7 +29,7 @@ func newFormRequest(t testing.TB, path string, isMultipart bool, fields [][2]str
 			b.WriteString(url.QueryEscape(f[0]) + "=" + url.QueryEscape(f[1]))
 		}
 		r := newRequest(t, "POST", path, b.String())
-		r.Header.Set("Content-Type", urlMedia)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		return r
 	}
 	mw := multipart.NewWriter(&b)

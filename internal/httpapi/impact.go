@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
@@ -14,31 +15,31 @@ const (
 
 // showImpact says what each pair of TLS flags would do to the domain's mail. Looking
 // at other people's servers is left to the operator.
-func (a *API) showImpact(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) showImpact(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	days, err := p.number("days", 1, impactDays)
+	days, err := p.Number("days", 1, impactDays)
 	if err != nil {
 		return err
 	}
 	if days > maxImpactDays {
-		return badRequest("'days' parameter must be at most %d", maxImpactDays)
+		return door.BadRequest("'days' parameter must be at most %d", maxImpactDays)
 	}
-	probe, err := p.flag("probe")
+	probe, err := p.Flag("probe")
 	if err != nil {
 		return err
 	}
-	if probe == mail.True && !operate.allows(r.who) {
-		return &problem{status: http.StatusForbidden, message: "'probe' needs a key that is not bound to a domain: it makes this server look at others"}
+	if probe == mail.True && !door.Operate.Allows(r.Who) {
+		return &door.Problem{Status: http.StatusForbidden, Message: "'probe' needs a key that is not bound to a domain: it makes this server look at others"}
 	}
 	if a.deps.Forecaster == nil {
-		return &problem{status: http.StatusServiceUnavailable, message: "this server cannot tell what flags would do"}
+		return &door.Problem{Status: http.StatusServiceUnavailable, Message: "this server cannot tell what flags would do"}
 	}
-	result, err := a.deps.Forecaster.Forecast(r.Context(), r.domain, days, probe.Bool())
+	result, err := a.deps.Forecaster.Forecast(r.Context(), r.Domain, days, probe.Bool())
 	if err != nil {
 		return err
 	}
-	return reply(w, result)
+	return door.Reply(w, result)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -31,7 +32,7 @@ func keyView(k store.Key, domain string) keyJSON {
 	return keyJSON{ID: k.ID, Role: string(k.Role), Domain: domain, Description: k.Description, CreatedAt: k.CreatedAt.UTC().Format("2006-01-02T15:04:05")}
 }
 
-func (a *API) listKeys(w http.ResponseWriter, r *request) error {
+func (a *API) listKeys(w http.ResponseWriter, r *door.Request) error {
 	keys, err := a.deps.Keys.ListKeys(r.Context())
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (a *API) listKeys(w http.ResponseWriter, r *request) error {
 		}
 		items = append(items, keyView(k, name))
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		TotalCount int       `json:"total_count"`
 		Items      []keyJSON `json:"items"`
 	}{len(items), items})
@@ -56,29 +57,29 @@ func (a *API) listKeys(w http.ResponseWriter, r *request) error {
 
 // createKey makes a key, or takes the one that the client's applications already
 // have. Only its hash is kept.
-func (a *API) createKey(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) createKey(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	role, err := p.oneOf("role", string(store.RoleAdmin), string(store.RoleSending))
+	role, err := p.OneOf("role", string(store.RoleAdmin), string(store.RoleSending))
 	if err != nil {
 		return err
 	}
 	if role == "" {
 		role = string(store.RoleAdmin)
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	k := store.Key{Role: store.KeyRole(role), Description: p.Get("description")}
 	if len(k.Description) > 255 {
-		return badRequest("'description' parameter is longer than 255 octets")
+		return door.BadRequest("'description' parameter is longer than 255 octets")
 	}
 	var domain store.Domain
 	if name := p.Get("domain"); name != "" {
-		if domain, err = a.findDomain(r.Context(), name); err != nil {
-			return missing(err, notFound("Domain not found"))
+		if domain, err = a.door.FindDomain(r.Context(), name); err != nil {
+			return door.Missing(err, door.NotFound("Domain not found"))
 		}
 		k.DomainID = domain.ID
 	}
@@ -91,13 +92,13 @@ func (a *API) createKey(w http.ResponseWriter, r *request) error {
 	k.Hash = sha256.Sum256([]byte(secret))
 	if err := a.deps.Keys.CreateKey(r.Context(), &k); err != nil {
 		if errors.Is(err, store.ErrExists) {
-			return &problem{status: http.StatusConflict, message: "this key exists already"}
+			return &door.Problem{Status: http.StatusConflict, Message: "this key exists already"}
 		}
 		return err
 	}
 	view := keyView(k, domain.Name)
 	view.Secret = secret
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Message string  `json:"message"`
 		Key     keyJSON `json:"key"`
 	}{"great success", view})
@@ -107,10 +108,10 @@ func (a *API) createKey(w http.ResponseWriter, r *request) error {
 // is stored under a hash that is quick to compute, so it must not be a word.
 func checkKeyValue(s string) error {
 	if len(s) < minKeyLength || len(s) > maxKeyLength {
-		return badRequest("'value' parameter must have %d to %d characters", minKeyLength, maxKeyLength)
+		return door.BadRequest("'value' parameter must have %d to %d characters", minKeyLength, maxKeyLength)
 	}
 	if strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return badRequest("'value' parameter must be visible ASCII characters")
+		return door.BadRequest("'value' parameter must be visible ASCII characters")
 	}
 	return nil
 }
@@ -122,12 +123,12 @@ func newSecret() string {
 	return "key-" + hex.EncodeToString(b[:])
 }
 
-func (a *API) deleteKey(w http.ResponseWriter, r *request) error {
-	if err := a.reasonOnly(r); err != nil {
+func (a *API) deleteKey(w http.ResponseWriter, r *door.Request) error {
+	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
 	if err := a.deps.Keys.DeleteKey(r.Context(), r.PathValue("id")); err != nil {
-		return missing(err, notFound("no key matching id"))
+		return door.Missing(err, door.NotFound("no key matching id"))
 	}
-	return reply(w, message{"key deleted"})
+	return door.Say(w, "key deleted")
 }

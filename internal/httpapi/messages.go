@@ -5,13 +5,13 @@ import (
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
 // root answers the address that clients probe for a wrong base URL.
-func (a *API) root(w http.ResponseWriter, _ *request) error {
-	w.(*answer).text(http.StatusOK, "Mailgun Magnificent API")
-	return nil
+func (a *API) root(w http.ResponseWriter, _ *door.Request) error {
+	return door.ReplyText(w, "Mailgun Magnificent API")
 }
 
 // A queued is the answer to an accepted message.
@@ -21,49 +21,49 @@ type queued struct {
 }
 
 // sendMessage takes a message in pieces.
-func (a *API) sendMessage(w http.ResponseWriter, r *request) error {
+func (a *API) sendMessage(w http.ResponseWriter, r *door.Request) error {
 	if err := a.limitSending(w, r); err != nil {
 		return err
 	}
-	f, err := a.readForm(r.Request, sendForm)
+	f, err := r.Form(door.SendForm())
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.Close()
 	return a.accept(w, r, accept.Submission{
 		Sender:  sender(r),
-		To:      f.values("to"),
-		Cc:      f.values("cc"),
-		Bcc:     f.values("bcc"),
-		Options: f.options(),
+		To:      f.Values("to"),
+		Cc:      f.Values("cc"),
+		Bcc:     f.Values("bcc"),
+		Options: f.Options(),
 		Draft: &accept.Draft{
-			From:        f.values("from"),
-			Subject:     f.last("subject"),
-			Text:        f.last("text"),
-			HTML:        f.last("html"),
-			AMP:         f.last("amp-html"),
-			Attachments: f.composeFiles("attachment"),
-			Inline:      f.composeFiles("inline"),
+			From:        f.Values("from"),
+			Subject:     f.Last("subject"),
+			Text:        f.Last("text"),
+			HTML:        f.Last("html"),
+			AMP:         f.Last("amp-html"),
+			Attachments: f.Files("attachment"),
+			Inline:      f.Files("inline"),
 		},
 	})
 }
 
 // sendMIME takes a message as it is.
-func (a *API) sendMIME(w http.ResponseWriter, r *request) error {
+func (a *API) sendMIME(w http.ResponseWriter, r *door.Request) error {
 	if err := a.limitSending(w, r); err != nil {
 		return err
 	}
-	f, err := a.readForm(r.Request, mimeForm)
+	f, err := r.Form(door.MIMEForm())
 	if err != nil {
 		return err
 	}
-	defer f.close()
-	messages := f.composeFiles("message")
+	defer f.Close()
+	messages := f.Files("message")
 	switch {
-	case len(f.values("to")) == 0:
-		return badRequest("to parameter is missing")
+	case len(f.Values("to")) == 0:
+		return door.BadRequest("to parameter is missing")
 	case len(messages) == 0:
-		return badRequest("message parameter is missing")
+		return door.BadRequest("message parameter is missing")
 	}
 	content, err := messages[0].Open()
 	if err != nil {
@@ -72,47 +72,47 @@ func (a *API) sendMIME(w http.ResponseWriter, r *request) error {
 	defer content.Close()
 	return a.accept(w, r, accept.Submission{
 		Sender:  sender(r),
-		To:      f.values("to"),
-		Options: f.options(),
+		To:      f.Values("to"),
+		Options: f.Options(),
 		Raw:     content,
 	})
 }
 
 // accept hands a submission on and tells the client what became of it.
-func (a *API) accept(w http.ResponseWriter, r *request, s accept.Submission) error {
+func (a *API) accept(w http.ResponseWriter, r *door.Request, s accept.Submission) error {
 	receipt, err := a.deps.Acceptor.Accept(r.Context(), s)
 	if err != nil {
 		return err
 	}
-	return reply(w, queued{ID: "<" + receipt.MessageID + ">", Message: "Queued. Thank you."})
+	return door.Reply(w, queued{ID: "<" + receipt.MessageID + ">", Message: "Queued. Thank you."})
 }
 
 // sender says who submits.
-func sender(r *request) accept.Sender {
+func sender(r *door.Request) accept.Sender {
 	s := accept.Sender{
 		Door:          accept.HTTP,
-		Domain:        r.domain.Name,
-		AccountWide:   r.who.domainID == 0,
+		Domain:        r.Domain.Name,
+		AccountWide:   r.Who.DomainID == 0,
 		Authenticated: true,
-		KeyID:         r.who.keyID,
+		KeyID:         r.Who.KeyID,
 	}
-	if r.client.IsValid() {
-		s.OriginIP = r.client.String()
+	if r.Client.IsValid() {
+		s.OriginIP = r.Client.String()
 	}
 	return s
 }
 
 // cancelQueued gives up everything the domain has waiting.
-func (a *API) cancelQueued(w http.ResponseWriter, r *request) error {
-	if _, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.domain.ID}); err != nil {
+func (a *API) cancelQueued(w http.ResponseWriter, r *door.Request) error {
+	if _, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.Domain.ID}); err != nil {
 		return err
 	}
-	return reply(w, message{"done"})
+	return door.Say(w, "done")
 }
 
 // sendingQueues tells whether the domain's mail flows. Only a disabled domain's
 // does not.
-func (a *API) sendingQueues(w http.ResponseWriter, r *request) error {
+func (a *API) sendingQueues(w http.ResponseWriter, r *door.Request) error {
 	type disabled struct {
 		Until  string `json:"until"`
 		Reason string `json:"reason"`
@@ -121,17 +121,17 @@ func (a *API) sendingQueues(w http.ResponseWriter, r *request) error {
 		IsDisabled bool     `json:"is_disabled"`
 		Disabled   disabled `json:"disabled"`
 	}
-	q := queue{IsDisabled: r.domain.State == store.DomainDisabled}
+	q := queue{IsDisabled: r.Domain.State == store.DomainDisabled}
 	if q.IsDisabled {
-		q.Disabled.Reason = r.domain.Settings.DisabledWhy
+		q.Disabled.Reason = r.Domain.Settings.DisabledWhy
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Regular   queue `json:"regular"`
 		Scheduled queue `json:"scheduled"`
 	}{q, q})
 }
 
 // wantsMIME reports whether the client asks for a message as it is.
-func wantsMIME(r *request) bool {
+func wantsMIME(r *door.Request) bool {
 	return strings.Contains(strings.ToLower(r.Header.Get("Accept")), "message/rfc2822")
 }

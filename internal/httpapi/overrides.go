@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -51,8 +52,8 @@ func overrideView(o mail.Override, now time.Time) overrideJSON {
 
 // listOverrides lists overrides, newest first; with active=yes those that count
 // now, with active=no those that have ended.
-func (a *API) listOverrides(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) listOverrides(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (a *API) listOverrides(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	active, err := p.flag("active")
+	active, err := p.Flag("active")
 	if err != nil {
 		return err
 	}
@@ -74,18 +75,18 @@ func (a *API) listOverrides(w http.ResponseWriter, r *request) error {
 	for _, o := range slice(all, skip, limit) {
 		items = append(items, overrideView(o, now))
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		TotalCount int            `json:"total_count"`
 		Items      []overrideJSON `json:"items"`
 	}{len(all), items})
 }
 
-func (a *API) createOverride(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) createOverride(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	if err := r.reason(p); err != nil {
+	if err := r.Reason(p); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -95,14 +96,14 @@ func (a *API) createOverride(w http.ResponseWriter, r *request) error {
 	}
 	if o.ClientCert != "" {
 		if err := a.deps.CheckClientCert(o.ClientCert); err != nil {
-			return badRequest("'client-cert' parameter: %s", err)
+			return door.BadRequest("'client-cert' parameter: %s", err)
 		}
 	}
-	replace, err := p.flag("replace")
+	replace, err := p.Flag("replace")
 	if err != nil {
 		return err
 	}
-	o.Author = r.who.actor()
+	o.Author = r.Who.Actor()
 	err = a.deps.Overrides.CreateOverride(r.Context(), &o, replace.Bool())
 	if errors.Is(err, store.ErrExists) {
 		return a.overrideConflict(r, o, now)
@@ -110,7 +111,7 @@ func (a *API) createOverride(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Message  string       `json:"message"`
 		Override overrideJSON `json:"override"`
 	}{"Override has been created", overrideView(o, now)})
@@ -118,7 +119,7 @@ func (a *API) createOverride(w http.ResponseWriter, r *request) error {
 
 // overrideConflict names the override that is in the way. Two that both count would leave
 // it to the order of a table which one does.
-func (a *API) overrideConflict(r *request, o mail.Override, now time.Time) error {
+func (a *API) overrideConflict(r *door.Request, o mail.Override, now time.Time) error {
 	all, err := a.deps.Overrides.ListOverrides(r.Context())
 	if err != nil {
 		return err
@@ -129,23 +130,23 @@ func (a *API) overrideConflict(r *request, o mail.Override, now time.Time) error
 			which = fmt.Sprintf(" (id %d: %s)", old.ID, old)
 		}
 	}
-	return &problem{status: http.StatusConflict,
-		message: fmt.Sprintf("there is an override for %s already%s; delete it first, or pass replace=yes", o.Target, which)}
+	return &door.Problem{Status: http.StatusConflict,
+		Message: fmt.Sprintf("there is an override for %s already%s; delete it first, or pass replace=yes", o.Target, which)}
 }
 
-func (a *API) deleteOverride(w http.ResponseWriter, r *request) error {
-	if err := a.reasonOnly(r); err != nil {
+func (a *API) deleteOverride(w http.ResponseWriter, r *door.Request) error {
+	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
-	none := notFound("no override matching id")
+	none := door.NotFound("no override matching id")
 	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
 	if err != nil {
 		return none
 	}
 	if err := a.deps.Overrides.DeleteOverride(r.Context(), id); err != nil {
-		return missing(err, none)
+		return door.Missing(err, none)
 	}
-	return reply(w, message{"Override has been deleted"})
+	return door.Say(w, "Override has been deleted")
 }
 
 // certName is what the name of a client certificate may look like: it becomes the name of a file.
@@ -153,7 +154,7 @@ var certName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
 // parseOverride reads an override and refuses what makes no sense or lowers
 // security without an end. Whether a client certificate exists is not its business.
-func parseOverride(p params, now time.Time) (mail.Override, error) {
+func parseOverride(p door.Params, now time.Time) (mail.Override, error) {
 	o, err := parseTarget(p)
 	if err != nil {
 		return o, err
@@ -168,7 +169,7 @@ func parseOverride(p params, now time.Time) (mail.Override, error) {
 		{"min-tls", func(s string) { o.MinTLS = mail.TLSVersion(s) }, []string{"1.0", "1.1", "1.2", "1.3"}},
 		{"on-unverified", func(s string) { o.OnUnverified = mail.OnUnverified(s) }, []string{"plaintext", "encrypt"}},
 	} {
-		word, err := p.oneOf(s.name, s.words...)
+		word, err := p.OneOf(s.name, s.words...)
 		if err != nil {
 			return o, err
 		}
@@ -177,34 +178,34 @@ func parseOverride(p params, now time.Time) (mail.Override, error) {
 	switch o.Requirement = strings.ToUpper(strings.TrimSpace(p.Get("requirement"))); o.Requirement {
 	case "", "OV", "OA", "RV", "RA":
 	default:
-		return o, badRequest("'requirement' parameter must be one of: OV, OA, RV, RA")
+		return o, door.BadRequest("'requirement' parameter must be one of: OV, OA, RV, RA")
 	}
 	if o.ClientCert = p.Get("client-cert"); o.ClientCert != "" && !certName.MatchString(o.ClientCert) {
-		return o, badRequest("'client-cert' parameter must be a name of letters, digits, dots, hyphens and underscores")
+		return o, door.BadRequest("'client-cert' parameter must be a name of letters, digits, dots, hyphens and underscores")
 	}
 	switch {
 	case len(o.Sets()) == 0:
-		return o, badRequest("an override must set something: dane, mta-sts, requirement, min-tls, on-unverified or client-cert")
+		return o, door.BadRequest("an override must set something: dane, mta-sts, requirement, min-tls, on-unverified or client-cert")
 	case o.OnUnverified != "" && o.Requirement != "" && o.Requirement != "OV":
-		return o, badRequest("'on-unverified' parameter means nothing under requirement=%s: only OV delivers in plaintext when a certificate does not verify", o.Requirement)
+		return o, door.BadRequest("'on-unverified' parameter means nothing under requirement=%s: only OV delivers in plaintext when a certificate does not verify", o.Requirement)
 	}
 	if o.Reason = p.Get("reason"); o.Reason == "" {
-		return o, badRequest("'reason' parameter is missing: say why, for those who will read it later")
+		return o, door.BadRequest("'reason' parameter is missing: say why, for those who will read it later")
 	}
 	if o.Expires, err = parseExpires(p.Get("expires"), now); err != nil {
 		return o, err
 	}
 	if o.Lowers() && o.Expires.IsZero() {
-		return o, badRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)", strings.Join(lowering(o), " and "))
+		return o, door.BadRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)", strings.Join(lowering(o), " and "))
 	}
 	return o, nil
 }
 
 // parseTarget reads what an override is for: one of the two.
-func parseTarget(p params) (mail.Override, error) {
+func parseTarget(p door.Params) (mail.Override, error) {
 	domain, host := p.Get("domain"), p.Get("mx-host")
 	if (domain == "") == (host == "") {
-		return mail.Override{}, badRequest("say what the override is for: either 'domain', a recipient domain, or 'mx-host'")
+		return mail.Override{}, door.BadRequest("say what the override is for: either 'domain', a recipient domain, or 'mx-host'")
 	}
 	name := "domain"
 	if host != "" {
@@ -212,7 +213,7 @@ func parseTarget(p params) (mail.Override, error) {
 	}
 	target, err := mail.ParseDomain(cmp.Or(domain, host))
 	if err != nil {
-		return mail.Override{}, badRequest("'%s' parameter: %s", name, err)
+		return mail.Override{}, door.BadRequest("'%s' parameter: %s", name, err)
 	}
 	return mail.Override{Target: target, MXHost: host != ""}, nil
 }
@@ -243,16 +244,16 @@ func parseExpires(s string, now time.Time) (time.Time, error) {
 	if err != nil {
 		d, durationErr := parseDays(s)
 		if durationErr != nil {
-			return time.Time{}, badRequest("'expires' parameter must be a date (2006-01-02), a moment (2006-01-02T15:04:05Z) or a time from now (14d, 72h)")
+			return time.Time{}, door.BadRequest("'expires' parameter must be a date (2006-01-02), a moment (2006-01-02T15:04:05Z) or a time from now (14d, 72h)")
 		}
 		t = now.Add(d)
 	}
 	t = t.UTC().Truncate(time.Second) // what counts is what is kept
 	switch left := t.Sub(now); {
 	case left <= 0:
-		return time.Time{}, badRequest("'expires' parameter: %s has passed already", t.UTC().Format(time.RFC3339))
+		return time.Time{}, door.BadRequest("'expires' parameter: %s has passed already", t.UTC().Format(time.RFC3339))
 	case left > maxException:
-		return time.Time{}, badRequest("'expires' parameter: %s is more than %d days away; what needs longer should be looked at again", t.UTC().Format(time.RFC3339), maxException/(24*time.Hour))
+		return time.Time{}, door.BadRequest("'expires' parameter: %s is more than %d days away; what needs longer should be looked at again", t.UTC().Format(time.RFC3339), maxException/(24*time.Hour))
 	}
 	return t, nil
 }

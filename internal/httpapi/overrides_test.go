@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -51,7 +52,7 @@ func TestWhatLowersNeedsAnEnd(t *testing.T) {
 		"min-tls": {"1.0", "1.1", "1.2", "1.3"}, "on-unverified": {"plaintext", "encrypt"}, "client-cert": {"bank"},
 	} {
 		for _, word := range words {
-			p := params{url.Values{"domain": {"a.example"}, "reason": {"x"}, name: {word}}}
+			p := door.Params{Values: url.Values{"domain": {"a.example"}, "reason": {"x"}, name: {word}}}
 			o, err := parseOverride(p, now)
 			if lowers := o.Lowers(); (err != nil) != lowers {
 				t.Errorf("%s=%s lowers: %v; without an end: %v", name, word, lowers, err)

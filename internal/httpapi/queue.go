@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -38,42 +39,42 @@ func (a *API) rowView(ctx context.Context, r store.Row) rowJSON {
 
 // rowQuery reads which rows a call is about. found is false if its domain does
 // not exist.
-func (a *API) rowQuery(r *request, p params) (q store.RowQuery, err error) {
+func (a *API) rowQuery(r *door.Request, p door.Params) (q store.RowQuery, err error) {
 	for name, id := range map[string]*mail.ID{"row": &q.Row, "message": &q.Message, "after": &q.After} {
 		s := p.Get(name)
 		if s == "" {
 			continue
 		}
 		if *id, err = mail.ParseID(s); err != nil {
-			return q, badRequest("'%s' parameter: %s", name, err)
+			return q, door.BadRequest("'%s' parameter: %s", name, err)
 		}
 	}
 	if s := p.Get("domain"); s != "" {
-		d, err := a.findDomain(r.Context(), s)
+		d, err := a.door.FindDomain(r.Context(), s)
 		if err != nil {
-			return q, missing(err, notFound("Domain not found"))
+			return q, door.Missing(err, door.NotFound("Domain not found"))
 		}
 		q.DomainID = d.ID
 	}
 	if s := p.Get("next_hop"); s != "" {
 		if q.NextHop, err = mail.ParseDomain(s); err != nil {
-			return q, badRequest("'next_hop' parameter: %s", err)
+			return q, door.BadRequest("'next_hop' parameter: %s", err)
 		}
 	}
 	if s := p.Get("recipient"); s != "" {
 		address, err := mail.ParseAddress(s)
 		if err != nil {
-			return q, badRequest("'recipient' parameter: %s", err)
+			return q, door.BadRequest("'recipient' parameter: %s", err)
 		}
 		q.Recipient = address.String()
 	}
-	q.Limit, err = p.number("limit", 1, 100)
+	q.Limit, err = p.Number("limit", 1, 100)
 	q.Limit = min(q.Limit, 1000)
 	return q, err
 }
 
-func (a *API) listQueue(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) listQueue(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -89,12 +90,12 @@ func (a *API) listQueue(w http.ResponseWriter, r *request) error {
 	for _, row := range rows {
 		items = append(items, a.rowView(r.Context(), row))
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Items []rowJSON `json:"items"`
 	}{items})
 }
 
-func (a *API) listNextHops(w http.ResponseWriter, r *request) error {
+func (a *API) listNextHops(w http.ResponseWriter, r *door.Request) error {
 	hops, err := a.deps.NextHops.NextHops(r.Context())
 	if err != nil {
 		return err
@@ -108,14 +109,14 @@ func (a *API) listNextHops(w http.ResponseWriter, r *request) error {
 	for _, h := range hops {
 		items = append(items, item{h.Name, h.Rows, h.Due.UTC()})
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Items []item `json:"items"`
 	}{items})
 }
 
 // explainQueue tells of each row why it is not on its way, and when it will be.
-func (a *API) explainQueue(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) explainQueue(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -137,22 +138,22 @@ func (a *API) explainQueue(w http.ResponseWriter, r *request) error {
 	for _, e := range explanations {
 		items = append(items, item{a.rowView(r.Context(), e.Row), e.State, e.Next.UTC(), e.Sentence})
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Items []item `json:"items"`
 	}{items})
 }
 
 // changeQueue retries, holds, releases or cancels. What it is about must be said,
 // all of the queue as well: all=yes.
-func (a *API) changeQueue(w http.ResponseWriter, r *request) error {
+func (a *API) changeQueue(w http.ResponseWriter, r *door.Request) error {
 	verbs := map[string]func(context.Context, store.RowQuery) (int, error){
 		"retry": a.deps.Queue.Retry, "hold": a.deps.Queue.Hold, "release": a.deps.Queue.Release, "cancel": a.deps.Queue.Cancel,
 	}
 	verb, ok := verbs[r.PathValue("action")]
 	if !ok {
-		return notFound("Not Found")
+		return door.NotFound("Not Found")
 	}
-	p, err := a.params(r)
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
@@ -161,51 +162,51 @@ func (a *API) changeQueue(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	q.Limit, q.After = 0, 0
-	all, err := p.flag("all")
+	all, err := p.Flag("all")
 	if err != nil {
 		return err
 	}
 	if (q == store.RowQuery{}) != all.Bool() {
-		return badRequest("say which rows: row, message, domain, next_hop or recipient, or all=yes without any of them")
+		return door.BadRequest("say which rows: row, message, domain, next_hop or recipient, or all=yes without any of them")
 	}
 	n, err := verb(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Count int `json:"count"`
 	}{n})
 }
 
 // probe tries how mail to a domain would be secured, without sending any.
-func (a *API) probe(w http.ResponseWriter, r *request) error {
+func (a *API) probe(w http.ResponseWriter, r *door.Request) error {
 	name, err := mail.ParseDomain(r.PathValue("name"))
 	if err != nil {
-		return badRequest("not a domain that could receive mail: %s", err)
+		return door.BadRequest("not a domain that could receive mail: %s", err)
 	}
 	if a.deps.Prober == nil {
-		return &problem{status: http.StatusServiceUnavailable, message: "this server cannot probe"}
+		return &door.Problem{Status: http.StatusServiceUnavailable, Message: "this server cannot probe"}
 	}
 	result, err := a.deps.Prober.Probe(r.Context(), name)
 	if err != nil {
 		return err
 	}
-	return reply(w, result)
+	return door.Reply(w, result)
 }
 
-func (a *API) showVersion(w http.ResponseWriter, _ *request) error {
-	return reply(w, struct {
+func (a *API) showVersion(w http.ResponseWriter, _ *door.Request) error {
+	return door.Reply(w, struct {
 		Name    string `json:"name"`
 		Version string `json:"version"`
 	}{"sealpost", a.cfg.Version})
 }
 
 // showHealth answers when the store does.
-func (a *API) showHealth(w http.ResponseWriter, r *request) error {
+func (a *API) showHealth(w http.ResponseWriter, r *door.Request) error {
 	if _, err := a.deps.Domains.ListDomains(r.Context()); err != nil {
 		return err
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Status string `json:"status"`
 	}{"ok"})
 }

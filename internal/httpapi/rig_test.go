@@ -15,6 +15,7 @@ import (
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/evidence"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -62,7 +63,7 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 			t.Fatal(err)
 		}
 	}
-	cfg := Config{PublicURL: "https://mail.example.net", Hostname: "mx.example.net", Version: "1.2.3", SpoolDir: t.TempDir()}
+	cfg := Config{Config: door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, Hostname: "mx.example.net", Version: "1.2.3"}
 	evidenceLog := sync.OnceValue(func() *evidence.Log {
 		l, err := evidence.Open(s, evidence.Options{Dir: filepath.Join(t.TempDir(), "evidence"), Hostname: "mx.example.net", Log: log})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -16,18 +17,18 @@ var callers = []string{"", "wrong", "admin", "sending", "own-admin", "own-sendin
 
 // mayCall says in sentences what the access classes mean; the test below compares
 // every route with them. It knows nothing of how they are implemented.
-func mayCall(rt route, caller string) bool {
+func mayCall(rt door.Route, caller string) bool {
 	k, known := rigKeys[caller]
-	foreign := k.domain == "example.org" && rt.hasDomain()
+	foreign := k.domain == "example.org" && rt.HasDomain()
 	switch {
-	case rt.access == public:
+	case rt.Access == door.Public:
 		return true
 	case !known, foreign:
 		return false
-	case rt.access == operate:
+	case rt.Access == door.Operate:
 		return k.role == store.RoleAdmin && k.domain == ""
 	case k.role == store.RoleSending:
-		return rt.access == send
+		return rt.Access == door.Send
 	}
 	return true
 }
@@ -35,21 +36,21 @@ func mayCall(rt route, caller string) bool {
 // SEC-60, A4: every route with every kind of key. A refused call is answered 401,
 // or as if the domain did not exist.
 func TestEveryRouteWithEveryRole(t *testing.T) {
-	for _, rt := range routes() {
+	for _, rt := range newRig(t).api.routes() {
 		for _, caller := range callers {
 			rg := newRig(t)
-			path := strings.NewReplacer("{domain}", "example.com", "{$}", "", "{action}", "retry", "{name}", "example.net").Replace(rt.pattern)
+			path := strings.NewReplacer("{domain}", "example.com", "{$}", "", "{action}", "retry", "{name}", "example.net").Replace(rt.Pattern)
 			path = strings.NewReplacer("{token}", "x", "{key}", "x", "{login}", "x", "{id}", "x", "{n}", "0").Replace(path)
-			w := rg.call(caller, rt.method, path, nil)
+			w := rg.call(caller, rt.Method, path, nil)
 			refused := w.Code == http.StatusUnauthorized || w.Code == http.StatusNotFound && strings.Contains(w.Body.String(), "Domain not found")
 			if refused == mayCall(rt, caller) {
-				t.Errorf("%s %s with key %q: status %d %s, allowed should be %v", rt.method, rt.pattern, caller, w.Code, w.Body, mayCall(rt, caller))
+				t.Errorf("%s %s with key %q: status %d %s, allowed should be %v", rt.Method, rt.Pattern, caller, w.Code, w.Body, mayCall(rt, caller))
 			}
 			if w.Code == http.StatusUnauthorized && (w.Body.String() != "Forbidden" || w.Header().Get("WWW-Authenticate") != `Basic realm="MG API"`) {
-				t.Errorf("%s %s with key %q: 401 with %q", rt.method, rt.pattern, caller, w.Body)
+				t.Errorf("%s %s with key %q: 401 with %q", rt.Method, rt.Pattern, caller, w.Body)
 			}
 			if w.Code >= 500 {
-				t.Errorf("%s %s with key %q: status %d", rt.method, rt.pattern, caller, w.Code)
+				t.Errorf("%s %s with key %q: status %d", rt.Method, rt.Pattern, caller, w.Code)
 			}
 		}
 	}
@@ -57,10 +58,10 @@ func TestEveryRouteWithEveryRole(t *testing.T) {
 
 // The whole table as a file, so that a change of who may call what shows in review.
 func TestRouteTableGolden(t *testing.T) {
-	classes := map[access]string{operate: "operate", manage: "manage", send: "send", public: "public"}
+	classes := map[door.Access]string{door.Operate: "operate", door.Account: "account", door.Manage: "manage", door.Send: "send", door.Public: "public"}
 	var lines []string
-	for _, rt := range routes() {
-		lines = append(lines, fmt.Sprintf("%-8s %-7s %s\n", classes[rt.access], rt.method, rt.pattern))
+	for _, rt := range newRig(t).api.routes() {
+		lines = append(lines, fmt.Sprintf("%-8s %-7s %s\n", classes[rt.Access], rt.Method, rt.Pattern))
 	}
 	slices.Sort(lines)
 	got := strings.Join(lines, "")
@@ -82,9 +83,9 @@ func TestRouteTableGolden(t *testing.T) {
 // A4: a sending key has two calls and no others.
 func TestSendingKeysHaveTwoCalls(t *testing.T) {
 	var allowed []string
-	for _, rt := range routes() {
-		if rt.access.allows(principal{role: store.RoleSending}) && rt.access != public {
-			allowed = append(allowed, rt.method+" "+rt.pattern)
+	for _, rt := range newRig(t).api.routes() {
+		if rt.Access.Allows(door.Principal{Role: store.RoleSending}) && rt.Access != door.Public {
+			allowed = append(allowed, rt.Method+" "+rt.Pattern)
 		}
 	}
 	if got := strings.Join(allowed, ", "); got != "POST /v3/{domain}/messages, POST /v3/{domain}/messages.mime" {
@@ -95,9 +96,9 @@ func TestSendingKeysHaveTwoCalls(t *testing.T) {
 // SEC-65: one address answers without a key.
 func TestOnePublicRoute(t *testing.T) {
 	var found []string
-	for _, rt := range routes() {
-		if rt.access == public {
-			found = append(found, rt.pattern)
+	for _, rt := range newRig(t).api.routes() {
+		if rt.Access == door.Public {
+			found = append(found, rt.Pattern)
 		}
 	}
 	if strings.Join(found, " ") != "/{$}" {
@@ -106,8 +107,8 @@ func TestOnePublicRoute(t *testing.T) {
 }
 
 func TestZeroPrincipalMayDoNothing(t *testing.T) {
-	for _, c := range []access{operate, manage, send} {
-		if c.allows(principal{}) {
+	for _, c := range []door.Access{door.Operate, door.Manage, door.Send} {
+		if c.Allows(door.Principal{}) {
 			t.Errorf("class %d allows somebody without a role", c)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -46,7 +47,7 @@ func endPolicies(d *mail.DomainDelivery, now time.Time) {
 
 // applyPolicy puts the parameters about TLS that are given into d: a preset first, then
 // what is given beside it.
-func applyPolicy(d *store.Domain, p params, now time.Time) error {
+func applyPolicy(d *store.Domain, p door.Params, now time.Time) error {
 	endPolicies(&d.Delivery, now)
 	if err := applyPreset(d, p); err != nil {
 		return err
@@ -60,7 +61,7 @@ func applyPolicy(d *store.Domain, p params, now time.Time) error {
 		{"downgrade-protection", "off", "defer", &set.DeferDowngrade},
 		{"requiretls-mode", "strict", "hop", &set.RequireTLSHop},
 	} {
-		word, err := p.oneOf(s.name, s.off, s.on)
+		word, err := p.OneOf(s.name, s.off, s.on)
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func applyPolicy(d *store.Domain, p params, now time.Time) error {
 		}
 	}
 	for name, into := range map[string]*bool{"floor": &set.Floor, "dane-satisfies-mta-sts": &set.DANESuffices} {
-		t, err := p.flag(name)
+		t, err := p.Flag(name)
 		if err != nil {
 			return err
 		}
@@ -82,7 +83,7 @@ func applyPolicy(d *store.Domain, p params, now time.Time) error {
 	case mail.TLS12, mail.TLS13:
 		set.MinTLS = v
 	default:
-		return badRequest("'min-tls' parameter must be 1.2 or 1.3; less is possible for one destination, by an override with an end")
+		return door.BadRequest("'min-tls' parameter must be 1.2 or 1.3; less is possible for one destination, by an override with an end")
 	}
 	if err := applyGiveUp(set, p.Get("require-tls-give-up-after")); err != nil {
 		return err
@@ -91,12 +92,12 @@ func applyPolicy(d *store.Domain, p params, now time.Time) error {
 }
 
 // applyPreset replaces what a preset covers, the two flags among it.
-func applyPreset(d *store.Domain, p params) error {
+func applyPreset(d *store.Domain, p door.Params) error {
 	var names []string
 	for _, preset := range mail.Presets() {
 		names = append(names, preset.Name)
 	}
-	name, err := p.oneOf("preset", names...)
+	name, err := p.OneOf("preset", names...)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func applyGiveUp(d *mail.DomainDelivery, s string) error {
 	default:
 		after, err := time.ParseDuration(s)
 		if err != nil || after < minWait || after > maxLifetime {
-			return badRequest("'require-tls-give-up-after' parameter must be a duration from %s to %s, now (at the first failure), or default (as long as for any other failure)", minWait, maxLifetime)
+			return door.BadRequest("'require-tls-give-up-after' parameter must be a duration from %s to %s, now (at the first failure), or default (as long as for any other failure)", minWait, maxLifetime)
 		}
 		d.GiveUpAfter = after
 	}
@@ -129,10 +130,10 @@ func applyGiveUp(d *mail.DomainDelivery, s string) error {
 
 // applyModes reads what the policies of recipients count for. Setting one aside lowers
 // security, so that it needs a reason and an end, as an override does.
-func applyModes(d *mail.DomainDelivery, p params, now time.Time) error {
+func applyModes(d *mail.DomainDelivery, p door.Params, now time.Time) error {
 	lowered := false
 	for name, into := range map[string]*mail.PolicyMode{"dane": &d.DANE, "mta-sts": &d.STS} {
-		word, err := p.oneOf(name, string(mail.Honor), string(mail.Audit), string(mail.Ignore))
+		word, err := p.OneOf(name, string(mail.Honor), string(mail.Audit), string(mail.Ignore))
 		if err != nil {
 			return err
 		}
@@ -148,15 +149,15 @@ func applyModes(d *mail.DomainDelivery, p params, now time.Time) error {
 	isSet := d.DANE.Lowers() || d.STS.Lowers()
 	switch {
 	case !isSet && !expires.IsZero():
-		return badRequest("'expires' parameter is the end of dane or mta-sts = audit or ignore, and neither is set")
+		return door.BadRequest("'expires' parameter is the end of dane or mta-sts = audit or ignore, and neither is set")
 	case !isSet:
 		d.PolicyUntil = time.Time{}
 		return nil
 	case lowered && expires.IsZero():
-		return badRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)",
+		return door.BadRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)",
 			strings.Join(lowering(mail.Override{DANE: d.DANE, STS: d.STS}), " and "))
 	case !expires.IsZero() && p.Get("reason") == "":
-		return badRequest("'reason' parameter is missing: say why policies of recipients are set aside, for those who will read it later")
+		return door.BadRequest("'reason' parameter is missing: say why policies of recipients are set aside, for those who will read it later")
 	case !expires.IsZero():
 		d.PolicyUntil = expires
 	}

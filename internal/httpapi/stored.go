@@ -15,45 +15,38 @@ import (
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
 // errNoMessage is the answer for a message that never was, is another domain's, or
 // whose content was dropped: they look alike (SEC-59).
-var errNoMessage = notFound("Message not found")
+var errNoMessage = door.NotFound("Message not found")
 
 // findStored finds the message that the path names, and opens its content.
-func (a *API) findStored(r *request) (store.Message, io.ReadCloser, error) {
+func (a *API) findStored(r *door.Request) (store.Message, io.ReadCloser, error) {
 	id, err := mail.ParseID(r.PathValue("key"))
 	if err != nil {
 		return store.Message{}, nil, errNoMessage
 	}
-	m, err := a.deps.Messages.Message(r.Context(), r.domain.ID, id)
+	m, err := a.deps.Messages.Message(r.Context(), r.Domain.ID, id)
 	if err != nil {
-		return store.Message{}, nil, missing(err, errNoMessage)
+		return store.Message{}, nil, door.Missing(err, errNoMessage)
 	}
-	c, err := a.deps.Messages.Content(r.Context(), r.domain.ID, id)
+	c, err := a.deps.Messages.Content(r.Context(), r.Domain.ID, id)
 	if err != nil {
-		return store.Message{}, nil, missing(err, errNoMessage)
+		return store.Message{}, nil, door.Missing(err, errNoMessage)
 	}
 	content, err := c.Open()
 	if err != nil {
-		return store.Message{}, nil, missing(err, errNoMessage)
+		return store.Message{}, nil, door.Missing(err, errNoMessage)
 	}
 	return m, content, nil
 }
 
-// missing gives ErrNotFound the answer it has here, and leaves other errors alone.
-func missing(err, answer error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return answer
-	}
-	return err
-}
-
 // storedMessage shows a message, taken apart or as it is.
-func (a *API) storedMessage(w http.ResponseWriter, r *request) error {
+func (a *API) storedMessage(w http.ResponseWriter, r *door.Request) error {
 	m, content, err := a.findStored(r)
 	if err != nil {
 		return err
@@ -66,7 +59,7 @@ func (a *API) storedMessage(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return fmt.Errorf("read message %s: %w", m.ID, err)
 	}
-	return reply(w, viewJSON(m, view, r.base))
+	return door.Reply(w, viewJSON(m, view, r.Base))
 }
 
 // viewJSON lays out a message for reading: its own header fields under the names
@@ -187,10 +180,10 @@ func wholeRunes(b []byte) int {
 
 // storedAttachment sends one file of a message. It is foreign: browsers are told
 // to keep it and to run nothing of it.
-func (a *API) storedAttachment(w http.ResponseWriter, r *request) error {
+func (a *API) storedAttachment(w http.ResponseWriter, r *door.Request) error {
 	n, err := strconv.ParseUint(r.PathValue("n"), 10, 15)
 	if err != nil {
-		return notFound("Attachment not found")
+		return door.NotFound("Attachment not found")
 	}
 	m, content, err := a.findStored(r)
 	if err != nil {
@@ -206,7 +199,7 @@ func (a *API) storedAttachment(w http.ResponseWriter, r *request) error {
 		return w, nil
 	})
 	if errors.Is(err, compose.ErrNoAttachment) {
-		return notFound("Attachment not found")
+		return door.NotFound("Attachment not found")
 	}
 	if err != nil {
 		return fmt.Errorf("send attachment of message %s: %w", m.ID, err)
@@ -235,13 +228,13 @@ func disposition(name string) string {
 // resendMessage sends a stored message once more, to other recipients. What its
 // sender said about TLS holds for it still. The control fields that said so did not
 // travel, so it comes from the envelope; a field TLS-Required is in the content.
-func (a *API) resendMessage(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) resendMessage(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
 	if p.Get("to") == "" {
-		return badRequest("to parameter is missing")
+		return door.BadRequest("to parameter is missing")
 	}
 	m, content, err := a.findStored(r)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -38,21 +39,21 @@ func reportView(r store.TLSReport) reportJSON {
 }
 
 // listTLSReports shows the reports that were sent and that are due (RFC 8460).
-func (a *API) listTLSReports(w http.ResponseWriter, r *request) error {
-	p, err := a.params(r)
+func (a *API) listTLSReports(w http.ResponseWriter, r *door.Request) error {
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
 	var q store.TLSReportQuery
-	if q.Day, err = p.day("day"); err != nil {
+	if q.Day, err = dayParam(p, "day"); err != nil {
 		return err
 	}
 	if s := p.Get("domain"); s != "" {
 		if q.Domain, err = mail.ParseDomain(s); err != nil {
-			return badRequest("'domain' parameter: %s", err)
+			return door.BadRequest("'domain' parameter: %s", err)
 		}
 	}
-	if q.Limit, err = p.number("limit", 1, 100); err != nil {
+	if q.Limit, err = p.Number("limit", 1, 100); err != nil {
 		return err
 	}
 	reports, err := a.deps.Reports.Reports(r.Context(), q)
@@ -63,23 +64,23 @@ func (a *API) listTLSReports(w http.ResponseWriter, r *request) error {
 	for _, report := range reports {
 		items = append(items, reportView(report))
 	}
-	return reply(w, struct {
+	return door.Reply(w, struct {
 		Enabled bool         `json:"enabled"`
 		Items   []reportJSON `json:"items"`
 	}{a.deps.Reports.Enabled(), items})
 }
 
 // previewTLSReport shows the report of a day to a policy domain as it would go out.
-func (a *API) previewTLSReport(w http.ResponseWriter, r *request) error {
+func (a *API) previewTLSReport(w http.ResponseWriter, r *door.Request) error {
 	name, err := mail.ParseDomain(r.PathValue("name"))
 	if err != nil {
-		return badRequest("not a policy domain: %s", err)
+		return door.BadRequest("not a policy domain: %s", err)
 	}
-	p, err := a.params(r)
+	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	day, err := p.day("day")
+	day, err := dayParam(p, "day")
 	if err != nil {
 		return err
 	}
@@ -88,22 +89,22 @@ func (a *API) previewTLSReport(w http.ResponseWriter, r *request) error {
 	}
 	data, err := a.deps.Reports.Preview(r.Context(), name, day)
 	if errors.Is(err, store.ErrNotFound) {
-		return notFound("no TLS sessions are known for this domain and day, or the domain does not ask for reports")
+		return door.NotFound("no TLS sessions are known for this domain and day, or the domain does not ask for reports")
 	}
 	if err != nil {
 		return err
 	}
-	return reply(w, json.RawMessage(data))
+	return door.Reply(w, json.RawMessage(data))
 }
 
-// day reads a UTC day; absent is the empty string.
-func (p params) day(name string) (string, error) {
+// dayParam reads a UTC day; absent is the empty string.
+func dayParam(p door.Params, name string) (string, error) {
 	s := p.Get(name)
 	if s == "" {
 		return "", nil
 	}
 	if _, err := time.Parse(time.DateOnly, s); err != nil {
-		return "", badRequest("'%s' parameter must be a day like 2026-11-23", name)
+		return "", door.BadRequest("'%s' parameter must be a day like 2026-11-23", name)
 	}
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/sealpost/sealpost/internal/event/filter"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
@@ -55,7 +56,7 @@ func (c cursor) token() string {
 
 // parseToken reads what token wrote. A token is foreign text like any other.
 func parseToken(s string) (cursor, error) {
-	bad := badRequest("the page token is not valid")
+	bad := door.BadRequest("the page token is not valid")
 	if len(s) > 4*maxSearch {
 		return cursor{}, bad
 	}
@@ -70,7 +71,7 @@ func parseToken(s string) (cursor, error) {
 		return cursor{}, bad
 	}
 	if c.Limit < 1 || c.Limit > maxEvents || c.At.At < 0 || c.At.At > 1<<63-2 ||
-		c.From < 0 || c.To < 0 || c.From > maxEpoch*1e6 || c.To > maxEpoch*1e6 || c.At.Last && !c.At.Back {
+		c.From < 0 || c.To < 0 || c.From > door.MaxEpoch*1e6 || c.To > door.MaxEpoch*1e6 || c.At.Last && !c.At.Back {
 		return cursor{}, bad
 	}
 	if err := checkFilters(c.Filters); err != nil {
@@ -80,7 +81,7 @@ func parseToken(s string) (cursor, error) {
 }
 
 // parseSearch reads the parameters of a new search.
-func parseSearch(p params) (search, error) {
+func parseSearch(p door.Params) (search, error) {
 	s := search{Filters: url.Values{}}
 	for _, name := range filter.Fields() {
 		if vs := p.Values[name]; len(vs) > 0 {
@@ -91,7 +92,7 @@ func parseSearch(p params) (search, error) {
 		return s, err
 	}
 	var err error
-	if s.Limit, err = p.number("limit", 1, defaultEvents); err != nil {
+	if s.Limit, err = p.Number("limit", 1, defaultEvents); err != nil {
 		return s, err
 	}
 	s.Limit = min(s.Limit, maxEvents)
@@ -107,10 +108,10 @@ func checkFilters(filters url.Values) error {
 		}
 	}
 	if size > maxSearch {
-		return badRequest("the filters of a search are limited to %d octets", maxSearch)
+		return door.BadRequest("the filters of a search are limited to %d octets", maxSearch)
 	}
 	if _, err := filter.Parse(filters); err != nil {
-		return badRequest("%s", err)
+		return door.BadRequest("%s", err)
 	}
 	return nil
 }
@@ -119,7 +120,7 @@ func checkFilters(filters url.Values) error {
 // that their order is its direction. With begin alone, ascending says which way; if it
 // says nothing the newest events since begin come first, and without begin
 // and end the newest of all.
-func (s *search) setRange(p params) error {
+func (s *search) setRange(p door.Params) error {
 	begin, err := moment(p, "begin")
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (s *search) setRange(p params) error {
 	if err != nil {
 		return err
 	}
-	asc, err := p.flag("ascending")
+	asc, err := p.Flag("ascending")
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (s *search) setRange(p params) error {
 	case begin != 0 && end != 0:
 		down := end < begin
 		if asc != mail.Unset && begin != end && asc.Bool() == down {
-			return badRequest("'ascending' parameter disagrees with the order of 'begin' and 'end'")
+			return door.BadRequest("'ascending' parameter disagrees with the order of 'begin' and 'end'")
 		}
 		if begin != end {
 			s.Ascending = !down
@@ -150,14 +151,14 @@ func (s *search) setRange(p params) error {
 }
 
 // moment reads a date as microseconds since 1970; 0 if it is absent.
-func moment(p params, name string) (int64, error) {
+func moment(p door.Params, name string) (int64, error) {
 	v := p.Get(name)
 	if v == "" {
 		return 0, nil
 	}
-	t, err := parseDate(v)
+	t, err := door.ParseDate(v)
 	if err != nil {
-		return 0, badRequest("'%s' parameter: %s", name, err)
+		return 0, door.BadRequest("'%s' parameter: %s", name, err)
 	}
 	return max(t.UnixMicro(), 1), nil
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/httpapi/door"
 )
 
 // windows counts the sending calls of each domain by the minute. It is safe for
@@ -43,9 +45,9 @@ func (ws *windows) count(domainID int64, now time.Time) (left int, reset time.Ti
 
 // limitSending counts a sending call and writes the limit's fields, which clients read
 // on every answer. The reset time is in milliseconds.
-func (a *API) limitSending(w http.ResponseWriter, r *request) error {
+func (a *API) limitSending(w http.ResponseWriter, r *door.Request) error {
 	now := time.Now()
-	left, reset := a.windows.count(r.domain.ID, now)
+	left, reset := a.windows.count(r.Domain.ID, now)
 	limit := a.windows.limit
 	if limit == 0 {
 		limit = math.MaxInt32
@@ -58,9 +60,9 @@ func (a *API) limitSending(w http.ResponseWriter, r *request) error {
 	if left >= 0 {
 		return nil
 	}
-	return &problem{
-		http.StatusTooManyRequests,
-		fmt.Sprintf("Domain %s is not allowed to send: request limit exceeded, try again after %s", r.domain.Name, gmt(reset)),
-		reset.Sub(now),
+	return &door.Problem{
+		Status:     http.StatusTooManyRequests,
+		Message:    fmt.Sprintf("Domain %s is not allowed to send: request limit exceeded, try again after %s", r.Domain.Name, door.GMT(reset)),
+		RetryAfter: reset.Sub(now),
 	}
 }

@@ -20,12 +20,15 @@ type Domains interface {
 	ListDomains(ctx context.Context) ([]Domain, error)
 	// UpdateDomain calls change with the stored domain and stores what it leaves
 	// behind, in one transaction. An error from change is returned and changes
-	// nothing. ID, Name and CreatedAt cannot be changed.
+	// nothing. ID, AccountID, Name and CreatedAt cannot be changed.
 	UpdateDomain(ctx context.Context, name string, change func(*Domain) error) (Domain, error)
 	// DeleteDomain removes the domain with its credentials and keys. Its queued mail
 	// is cancelled by the caller first. Its id is never given again.
 	DeleteDomain(ctx context.Context, name string) error
 }
+
+// PrimaryAccount is the account that a new installation has. Others are its sub-accounts.
+const PrimaryAccount int64 = 1
 
 // A DomainState says whether a domain may send.
 type DomainState string
@@ -39,6 +42,7 @@ const (
 // A Domain is a sending domain with everything that is set for it.
 type Domain struct {
 	ID        int64
+	AccountID int64  // whose it is; 0 when created means PrimaryAccount
 	Name      string // A-labels, lower case
 	CreatedAt time.Time
 	State     DomainState
@@ -100,7 +104,8 @@ type Key struct {
 	ID          string // 16 hexadecimal digits, not secret
 	Hash        [32]byte
 	Role        KeyRole
-	DomainID    int64 // 0: every domain
+	AccountID   int64 // whose it is; 0 when created means PrimaryAccount
+	DomainID    int64 // 0: every domain of the account
 	Description string
 	CreatedAt   time.Time
 }

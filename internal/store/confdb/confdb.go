@@ -122,7 +122,7 @@ func cloneDomain(d *store.Domain) store.Domain {
 }
 
 // domainColumns are the columns of a domain, in the order of domainValues.
-const domainColumns = `name, created_at, state, require_tls, skip_verification, delivery, dkim_selector, dkim_private, dkim_public, settings, checks`
+const domainColumns = `name, created_at, state, require_tls, skip_verification, delivery, dkim_selector, dkim_private, dkim_public, settings, checks, account_id`
 
 // domainValues returns the columns' values.
 func domainValues(d *store.Domain) ([]any, error) {
@@ -139,7 +139,7 @@ func domainValues(d *store.Domain) ([]any, error) {
 		return nil, fmt.Errorf("encode checks: %w", err)
 	}
 	return []any{d.Name, d.CreatedAt.UnixMicro(), string(d.State), int64(d.TLS.RequireTLS), int64(d.TLS.SkipVerification), string(delivery),
-		d.DKIM.Selector, d.DKIM.PrivatePEM, d.DKIM.Public, string(settings), string(checks)}, nil
+		d.DKIM.Selector, d.DKIM.PrivatePEM, d.DKIM.Public, string(settings), string(checks), d.AccountID}, nil
 }
 
 func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
@@ -153,7 +153,7 @@ func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
 		var created, require, skip int64
 		var state, delivery, settings, checks string
 		err := rows.Scan(&d.ID, &d.Name, &created, &state, &require, &skip, &delivery,
-			&d.DKIM.Selector, &d.DKIM.PrivatePEM, &d.DKIM.Public, &settings, &checks)
+			&d.DKIM.Selector, &d.DKIM.PrivatePEM, &d.DKIM.Public, &settings, &checks, &d.AccountID)
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
 }
 
 func (db *DB) loadKeys(ctx context.Context, q Queryer) error {
-	rows, err := q.QueryContext(ctx, `SELECT id, hash, role, domain_id, description, created_at FROM api_key`)
+	rows, err := q.QueryContext(ctx, `SELECT id, hash, role, account_id, domain_id, description, created_at FROM api_key`)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (db *DB) loadKeys(ctx context.Context, q Queryer) error {
 		var hash []byte
 		var role string
 		var created int64
-		if err := rows.Scan(&k.ID, &hash, &role, &k.DomainID, &k.Description, &created); err != nil {
+		if err := rows.Scan(&k.ID, &hash, &role, &k.AccountID, &k.DomainID, &k.Description, &created); err != nil {
 			return err
 		}
 		if len(hash) != len(k.Hash) {

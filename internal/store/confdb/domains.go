@@ -22,13 +22,14 @@ func (db *DB) CreateDomain(ctx context.Context, d *store.Domain) error {
 	n := cloneDomain(d)
 	n.CreatedAt = now()
 	n.State = cmp.Or(n.State, store.DomainUnverified)
+	n.AccountID = cmp.Or(n.AccountID, store.PrimaryAccount)
 	values, err := domainValues(&n)
 	if err != nil {
 		return fmt.Errorf("create domain %s: %w", d.Name, err)
 	}
 	err = db.change(ctx, func(ctx context.Context, q Queryer) error {
 		err := q.QueryRowContext(ctx, `INSERT INTO domain (`+domainColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 			ON CONFLICT (name) DO NOTHING RETURNING id`, values...).Scan(&n.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrExists
@@ -106,14 +107,14 @@ func (db *DB) UpdateDomain(ctx context.Context, name string, change func(*store.
 			return err
 		}
 		n = cloneDomain(&given) // change may have kept the pointer
-		n.ID, n.Name, n.CreatedAt = old.ID, old.Name, old.CreatedAt
+		n.ID, n.AccountID, n.Name, n.CreatedAt = old.ID, old.AccountID, old.Name, old.CreatedAt
 		values, err := domainValues(&n)
 		if err != nil {
 			return err
 		}
 		_, err = q.ExecContext(ctx, `UPDATE domain SET name = $1, created_at = $2, state = $3, require_tls = $4, skip_verification = $5,
-			delivery = $6, dkim_selector = $7, dkim_private = $8, dkim_public = $9, settings = $10, checks = $11
-			WHERE id = $12`, append(values, n.ID)...)
+			delivery = $6, dkim_selector = $7, dkim_private = $8, dkim_public = $9, settings = $10, checks = $11, account_id = $12
+			WHERE id = $13`, append(values, n.ID)...)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package confdb
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -20,15 +21,16 @@ func (db *DB) CreateKey(ctx context.Context, k *store.Key) error {
 	rand.Read(random[:]) // never fails
 	n := *k
 	n.ID, n.CreatedAt = hex.EncodeToString(random[:]), now()
+	n.AccountID = cmp.Or(n.AccountID, store.PrimaryAccount)
 	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
 		domain, err := db.keyDomain(ctx, n.DomainID)
 		if err != nil {
 			return err
 		}
 		var id string
-		err = q.QueryRowContext(ctx, `INSERT INTO api_key (id, hash, role, domain_id, description, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (hash) DO NOTHING RETURNING id`,
-			n.ID, n.Hash[:], string(n.Role), n.DomainID, n.Description, n.CreatedAt.UnixMicro()).Scan(&id)
+		err = q.QueryRowContext(ctx, `INSERT INTO api_key (id, hash, role, account_id, domain_id, description, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (hash) DO NOTHING RETURNING id`,
+			n.ID, n.Hash[:], string(n.Role), n.AccountID, n.DomainID, n.Description, n.CreatedAt.UnixMicro()).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrExists
 		}

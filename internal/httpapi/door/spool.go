@@ -1,4 +1,4 @@
-package httpapi
+package door
 
 import (
 	"bytes"
@@ -129,14 +129,14 @@ type limitedReader struct {
 // Read reads at most one octet more than the limit.
 func (l *limitedReader) Read(p []byte) (int, error) {
 	if l.left < 0 {
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	if int64(len(p)) > l.left+1 {
 		p = p[:l.left+1]
 	}
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return n - 1, errTooLarge
+		return n - 1, ErrTooLarge
 	}
 	return n, err
 }
@@ -152,7 +152,7 @@ type headerLimiter struct {
 // Read ends with an error once a header is too long.
 func (h *headerLimiter) Read(p []byte) (int, error) {
 	if h.on && h.left <= 0 {
-		return 0, badRequest("the header of a part is longer than %d octets", maxPartHeader)
+		return 0, BadRequest("the header of a part is longer than %d octets", maxPartHeader)
 	}
 	n, err := h.r.Read(p)
 	h.read += int64(n)

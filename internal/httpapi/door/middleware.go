@@ -1,7 +1,6 @@
-package httpapi
+package door
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
@@ -13,11 +12,11 @@ import (
 
 // handler wraps the router: a slot, an id, the client's address, the outcome in
 // the log, and the one place where errors become answers.
-func (a *API) handler(trusted bool) http.Handler {
-	table := newRouter(func(w http.ResponseWriter, hr *http.Request, rt route) {
-		r := &request{Request: hr, id: w.(*answer).id, client: a.clientAddr(hr), base: a.baseURL(hr)}
-		if err := a.serve(w, r, rt, trusted); err != nil {
-			a.fail(w.(*answer), hr, err)
+func (d *Door) handler(trusted bool) http.Handler {
+	table := newRouter(d.routes, func(w http.ResponseWriter, hr *http.Request, rt Route) {
+		r := &Request{Request: hr, ID: w.(*answer).id, Client: d.clientAddr(hr), Base: d.baseURL(hr), door: d}
+		if err := d.serve(w, r, rt, trusted); err != nil {
+			d.fail(w.(*answer), hr, err)
 		}
 	})
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
@@ -27,12 +26,12 @@ func (a *API) handler(trusted bool) http.Handler {
 		header.Set("X-Request-Id", w.id)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
-		defer a.finish(w, r, started)
+		defer d.finish(w, r, started)
 		select {
-		case a.slots <- struct{}{}:
-			defer func() { <-a.slots }()
+		case d.slots <- struct{}{}:
+			defer func() { <-d.slots }()
 		default:
-			a.fail(w, r, &problem{status: http.StatusServiceUnavailable, message: "The server is busy. Please try again.", retryAfter: time.Second})
+			d.fail(w, r, &Problem{Status: http.StatusServiceUnavailable, Message: "The server is busy. Please try again.", RetryAfter: time.Second})
 			return
 		}
 		table.ServeHTTP(w, r)
@@ -41,18 +40,18 @@ func (a *API) handler(trusted bool) http.Handler {
 
 // finish logs the request, and turns a panic into an answer without a word
 // about its cause.
-func (a *API) finish(w *answer, r *http.Request, started time.Time) {
+func (d *Door) finish(w *answer, r *http.Request, started time.Time) {
 	if p := recover(); p != nil {
 		if p == http.ErrAbortHandler {
 			panic(p)
 		}
-		a.deps.Log.ErrorContext(r.Context(), "panic in request", "request", w.id, "panic", p, "stack", string(debug.Stack()))
+		d.deps.Log.ErrorContext(r.Context(), "panic in request", "request", w.id, "panic", p, "stack", string(debug.Stack()))
 		if w.status != 0 {
 			panic(http.ErrAbortHandler) // half an answer is out: let the client see that it broke off
 		}
 		w.internalError()
 	}
-	a.deps.Log.LogAttrs(r.Context(), slog.LevelDebug, "request served",
+	d.deps.Log.LogAttrs(r.Context(), slog.LevelDebug, "request served",
 		slog.String("request", w.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
 		slog.Int("status", w.status), slog.Duration("took", time.Since(started)))
 }
@@ -91,13 +90,13 @@ func newRequestID() string {
 
 // clientAddr returns the address of the client: the peer's, or, if the peer is a
 // trusted proxy, the last one in X-Forwarded-For that is not (SEC-64).
-func (a *API) clientAddr(r *http.Request) netip.Addr {
+func (d *Door) clientAddr(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	addr := peer.Addr().Unmap()
-	if !a.trustedProxy(addr) {
+	if !d.trustedProxy(addr) {
 		return addr
 	}
 	for _, hop := range forwardedFor(r.Header) {
@@ -105,15 +104,15 @@ func (a *API) clientAddr(r *http.Request) netip.Addr {
 		if err != nil {
 			break
 		}
-		if addr = next.Unmap(); !a.trustedProxy(addr) {
+		if addr = next.Unmap(); !d.trustedProxy(addr) {
 			break
 		}
 	}
 	return addr
 }
 
-func (a *API) trustedProxy(addr netip.Addr) bool {
-	for _, p := range a.cfg.TrustedProxies {
+func (d *Door) trustedProxy(addr netip.Addr) bool {
+	for _, p := range d.cfg.TrustedProxies {
 		if p.Contains(addr) {
 			return true
 		}
@@ -122,20 +121,12 @@ func (a *API) trustedProxy(addr netip.Addr) bool {
 }
 
 // baseURL returns the address that links in answers start with.
-func (a *API) baseURL(r *http.Request) string {
-	if a.cfg.PublicURL != "" {
-		return a.cfg.PublicURL
+func (d *Door) baseURL(r *http.Request) string {
+	if d.cfg.PublicURL != "" {
+		return d.cfg.PublicURL
 	}
 	if r.TLS != nil {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
-}
-
-// pause is how long slow work of a request may take beyond reading it.
-const pause = 30 * time.Second
-
-// bounded returns a context for work that must not go on for long.
-func bounded(r *request) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(r.Context(), pause)
 }

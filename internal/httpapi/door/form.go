@@ -1,4 +1,4 @@
-package httpapi
+package door
 
 import (
 	"bytes"
@@ -31,33 +31,45 @@ const (
 	urlMedia      = "application/x-www-form-urlencoded"
 )
 
-var errTooLarge = &problem{status: http.StatusRequestEntityTooLarge, message: "request size exceeds 52.4MiB limit"}
+var ErrTooLarge = &Problem{Status: http.StatusRequestEntityTooLarge, Message: "request size exceeds 52.4MiB limit"}
 
 // errContentTooLarge: the request could be read, but its message could not be sent.
-var errContentTooLarge = &problem{status: http.StatusRequestEntityTooLarge, message: "message size exceeds 25 MiB limit"}
+var errContentTooLarge = &Problem{Status: http.StatusRequestEntityTooLarge, Message: "message size exceeds 25 MiB limit"}
 
-// formRules are the limits for one kind of call.
-type formRules struct {
-	body    int64 // octets read from the client
-	content int64 // octets of all fields and files
-	field   int64 // octets of one field
-	// spooled names fields that may be as large as the content and are kept like
+// FormRules are the limits for one kind of call.
+type FormRules struct {
+	Body    int64 // octets read from the client
+	Content int64 // octets of all fields and files
+	Field   int64 // octets of one field
+	// Spooled names fields that may be as large as the content and are kept like
 	// files, whether they come as files or not.
-	spooled map[string]bool
-	// multipart: no other form is accepted.
-	multipart bool
+	Spooled map[string]bool
+	// Multipart: no other form is accepted.
+	Multipart bool
 }
 
-var (
-	smallForm = formRules{body: maxSmallBody, content: maxSmallBody, field: maxSmallBody}
-	sendForm  = formRules{body: maxBody, content: maxContent, field: maxField, spooled: map[string]bool{"attachment": true, "inline": true}}
-	mimeForm  = formRules{body: maxBody, content: maxContent, field: maxField, spooled: map[string]bool{"message": true, "attachment": true, "inline": true}, multipart: true}
-)
+// SmallForm are the rules for calls that take no message: 1 MiB.
+func SmallForm() FormRules {
+	return FormRules{Body: maxSmallBody, Content: maxSmallBody, Field: maxSmallBody}
+}
 
-// A form is a request's parameters in their order. It must be closed.
-type form struct {
-	fields []compose.Field // names without a trailing []
-	files  []upload
+// SendForm are the rules for calls that take a message in pieces.
+func SendForm() FormRules {
+	return FormRules{Body: maxBody, Content: maxContent, Field: maxField, Spooled: map[string]bool{"attachment": true, "inline": true}}
+}
+
+// MIMEForm are the rules for calls that take a message as it is.
+func MIMEForm() FormRules {
+	return FormRules{
+		Body: maxBody, Content: maxContent, Field: maxField, Multipart: true,
+		Spooled: map[string]bool{"message": true, "attachment": true, "inline": true},
+	}
+}
+
+// A Form is a request's parameters in their order. It must be closed.
+type Form struct {
+	Fields  []compose.Field // names without a trailing []
+	uploads []Upload
 
 	left    int64 // octets that may still come
 	longest int64 // octets of one field
@@ -66,31 +78,31 @@ type form struct {
 	spool   *spool
 }
 
-// An upload is a file, or a spooled field, of a form.
-type upload struct {
+// An Upload is a file, or a spooled field, of a form.
+type Upload struct {
 	field       string
 	name        string // file name, last element only; empty for a field
 	contentType string
 	section     section
 }
 
-// close gives back what the form holds. Its files cannot be read any more.
-func (f *form) close() {
+// Close gives back what the form holds. Its files cannot be read any more.
+func (f *Form) Close() {
 	f.memory.give(f.held)
 	f.held = 0
 	f.spool.close()
 }
 
-// readForm reads the request's body and query into a form. On error nothing
+// Form reads the request's body and query into a form. On error nothing
 // remains to be closed.
-func (a *API) readForm(r *http.Request, rules formRules) (*form, error) {
-	f := &form{left: rules.content, longest: rules.field, memory: a.memory, spool: newSpool(a.cfg.SpoolDir)}
-	err := f.read(r, rules)
+func (r *Request) Form(rules FormRules) (*Form, error) {
+	f := &Form{left: rules.Content, longest: rules.Field, memory: r.door.memory, spool: newSpool(r.door.cfg.SpoolDir)}
+	err := f.read(r.Request, rules)
 	if err == nil {
 		err = f.readQuery(r.URL.RawQuery)
 	}
 	if err != nil {
-		f.close()
+		f.Close()
 		return nil, err
 	}
 	return f, nil
@@ -98,15 +110,15 @@ func (a *API) readForm(r *http.Request, rules formRules) (*form, error) {
 
 // read reads the body, if the method has one. Some clients send a form's content
 // type with GET and DELETE, and nothing behind it.
-func (f *form) read(r *http.Request, rules formRules) error {
-	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+func (f *Form) read(r *http.Request, rules FormRules) error {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut && r.Method != http.MethodPatch {
 		return nil
 	}
-	if r.ContentLength > rules.body {
-		return errTooLarge
+	if r.ContentLength > rules.Body {
+		return ErrTooLarge
 	}
-	raw := &limitedReader{r: r.Body, left: rules.body}
-	body, err := inflated(r, raw, rules.body)
+	raw := &limitedReader{r: r.Body, left: rules.Body}
+	body, err := inflated(r, raw, rules.Body)
 	if err != nil {
 		return err
 	}
@@ -119,19 +131,19 @@ func (f *form) read(r *http.Request, rules formRules) error {
 	return err
 }
 
-func (f *form) readBody(body io.Reader, contentType string, rules formRules) error {
+func (f *Form) readBody(body io.Reader, contentType string, rules FormRules) error {
 	media, args, err := mime.ParseMediaType(contentType)
 	switch {
 	case err == nil && media == formMedia:
 		if b := args["boundary"]; b == "" || len(b) > 70 {
-			return badRequest("malformed multipart/form-data request")
+			return BadRequest("malformed multipart/form-data request")
 		}
 		return f.readMultipart(body, args["boundary"], rules)
-	case rules.multipart:
+	case rules.Multipart:
 		if empty, err := isEmpty(body); err != nil || empty && contentType == "" {
 			return err
 		}
-		return badRequest("Invalid request content type. Expecting 'multipart/form-data' but got '%s'", shown(contentType))
+		return BadRequest("Invalid request content type. Expecting 'multipart/form-data' but got '%s'", Shown(contentType))
 	case err == nil && media == urlMedia:
 		return f.readURLEncoded(body, rules)
 	}
@@ -139,7 +151,16 @@ func (f *form) readBody(body io.Reader, contentType string, rules formRules) err
 	if err != nil || empty {
 		return err
 	}
-	return badRequest("Invalid request content type. Expecting 'multipart/form-data' but got '%s'", shown(contentType))
+	return BadRequest("Invalid request content type. Expecting 'multipart/form-data' but got '%s'", Shown(contentType))
+}
+
+// mediaType returns the media type of a Content-Type field in lower case, without parameters.
+func mediaType(contentType string) string {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return ""
+	}
+	return media
 }
 
 // inflated undoes a gzip coding. The limit holds for what comes out of it.
@@ -157,7 +178,7 @@ func inflated(r *http.Request, body io.Reader, limit int64) (io.Reader, error) {
 		}
 		return &limitedReader{r: z, left: limit}, nil
 	}
-	return nil, &problem{status: http.StatusUnsupportedMediaType, message: "Content-Encoding must be gzip or identity"}
+	return nil, &Problem{Status: http.StatusUnsupportedMediaType, Message: "Content-Encoding must be gzip or identity"}
 }
 
 func isEmpty(body io.Reader) (bool, error) {
@@ -170,7 +191,7 @@ func isEmpty(body io.Reader) (bool, error) {
 }
 
 // readMultipart reads multipart/form-data part by part.
-func (f *form) readMultipart(body io.Reader, boundary string, rules formRules) error {
+func (f *Form) readMultipart(body io.Reader, boundary string, rules FormRules) error {
 	headers := &headerLimiter{r: body}
 	// The multipart reader takes the end of its input for the end of the form in
 	// places where it is not. Behind the body it finds an error instead, and before that
@@ -200,16 +221,16 @@ type brokenOff struct{}
 func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // readPart takes one part. A part without a name is passed over.
-func (f *form) readPart(p *multipart.Part, rules formRules) error {
+func (f *Form) readPart(p *multipart.Part, rules FormRules) error {
 	name := strings.TrimSuffix(p.FormName(), "[]")
 	_, disposition, _ := mime.ParseMediaType(p.Header.Get("Content-Disposition"))
 	_, isFile := disposition["filename"]
 	switch {
 	case len(name) > maxFieldName:
-		return badRequest("a parameter name is longer than %d octets", maxFieldName)
+		return BadRequest("a parameter name is longer than %d octets", maxFieldName)
 	case name == "":
 		return f.skip(p)
-	case isFile || rules.spooled[name]:
+	case isFile || rules.Spooled[name]:
 		return f.spoolPart(p, name, isFile)
 	}
 	value, err := f.readValue(p, name)
@@ -220,7 +241,7 @@ func (f *form) readPart(p *multipart.Part, rules formRules) error {
 }
 
 // skip reads what nobody wants. It counts as content all the same.
-func (f *form) skip(r io.Reader) error {
+func (f *Form) skip(r io.Reader) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(r, f.left+1))
 	if f.left -= n; f.left < 0 {
 		return errContentTooLarge
@@ -229,9 +250,9 @@ func (f *form) skip(r io.Reader) error {
 }
 
 // spoolPart keeps a part's octets outside the form's memory.
-func (f *form) spoolPart(p *multipart.Part, name string, isFile bool) error {
-	if len(f.files) == maxFiles {
-		return badRequest("a request may have at most %d files", maxFiles)
+func (f *Form) spoolPart(p *multipart.Part, name string, isFile bool) error {
+	if len(f.uploads) == maxFiles {
+		return BadRequest("a request may have at most %d files", maxFiles)
 	}
 	s, err := f.spool.take(io.LimitReader(p, f.left+1))
 	if err != nil {
@@ -247,15 +268,15 @@ func (f *form) spoolPart(p *multipart.Part, name string, isFile bool) error {
 	if isFile {
 		filename = baseName(p.FileName())
 	}
-	f.files = append(f.files, upload{name, filename, p.Header.Get("Content-Type"), s})
+	f.uploads = append(f.uploads, Upload{name, filename, p.Header.Get("Content-Type"), s})
 	return nil
 }
 
 // readValue reads a field into memory.
-func (f *form) readValue(r io.Reader, name string) (string, error) {
+func (f *Form) readValue(r io.Reader, name string) (string, error) {
 	value, err := f.readAll(r, min(f.longest, f.left))
 	if errors.Is(err, errTooLong) && f.left > f.longest {
-		return "", badRequest("'%s' parameter is longer than %d octets", shown(name), f.longest)
+		return "", BadRequest("'%s' parameter is longer than %d octets", Shown(name), f.longest)
 	}
 	return value, err
 }
@@ -265,7 +286,7 @@ var errTooLong = fmt.Errorf("too long: %w", errContentTooLarge)
 
 // readAll reads r into memory, which is taken from what all forms share: twice
 // what is read, for the text and what becomes of it.
-func (f *form) readAll(r io.Reader, limit int64) (string, error) {
+func (f *Form) readAll(r io.Reader, limit int64) (string, error) {
 	var b bytes.Buffer
 	for chunk := int64(4 << 10); ; chunk = min(2*chunk, 64<<10) {
 		if !f.hold(2 * chunk) {
@@ -286,42 +307,42 @@ func (f *form) readAll(r io.Reader, limit int64) (string, error) {
 }
 
 // add appends a field that was read into memory.
-func (f *form) add(name, value string) error {
-	if len(f.fields) == maxFields {
-		return badRequest("a request may have at most %d parameters", maxFields)
+func (f *Form) add(name, value string) error {
+	if len(f.Fields) == maxFields {
+		return BadRequest("a request may have at most %d parameters", maxFields)
 	}
 	if !utf8.ValidString(name) || !utf8.ValidString(value) {
-		return badRequest("'%s' parameter is not valid UTF-8", shown(name))
+		return BadRequest("'%s' parameter is not valid UTF-8", Shown(name))
 	}
 	if f.left -= int64(len(value)); f.left < 0 {
 		return errContentTooLarge
 	}
-	f.fields = append(f.fields, compose.Field{Name: name, Value: value})
+	f.Fields = append(f.Fields, compose.Field{Name: name, Value: value})
 	return nil
 }
 
 // readURLEncoded reads a body of name=value pairs.
-func (f *form) readURLEncoded(body io.Reader, rules formRules) error {
+func (f *Form) readURLEncoded(body io.Reader, rules FormRules) error {
 	// Every octet may have become three.
-	text, err := f.readAll(body, min(3*rules.content, rules.body))
+	text, err := f.readAll(body, min(3*rules.Content, rules.Body))
 	if err != nil {
 		return err
 	}
 	if err := f.readPairs(text); err != nil {
 		return err
 	}
-	for _, fd := range f.fields {
-		if rules.spooled[fd.Name] && fd.Value != "" {
-			return badRequest("'%s' parameter is not a file: send it as multipart/form-data", fd.Name)
+	for _, fd := range f.Fields {
+		if rules.Spooled[fd.Name] && fd.Value != "" {
+			return BadRequest("'%s' parameter is not a file: send it as multipart/form-data", fd.Name)
 		}
 	}
 	return nil
 }
 
 // readQuery adds the parameters of the query behind those of the body.
-func (f *form) readQuery(query string) error { return f.readPairs(query) }
+func (f *Form) readQuery(query string) error { return f.readPairs(query) }
 
-func (f *form) readPairs(text string) error {
+func (f *Form) readPairs(text string) error {
 	for text != "" {
 		var pair string
 		pair, text, _ = strings.Cut(text, "&")
@@ -331,18 +352,18 @@ func (f *form) readPairs(text string) error {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(rawName)
 		if err != nil {
-			return badRequest("unable to parse request: %s", shown(err.Error()))
+			return BadRequest("unable to parse request: %s", Shown(err.Error()))
 		}
 		value, err := url.QueryUnescape(rawValue)
 		if err != nil {
-			return badRequest("unable to parse request: %s", shown(err.Error()))
+			return BadRequest("unable to parse request: %s", Shown(err.Error()))
 		}
 		name = strings.TrimSuffix(name, "[]")
 		switch {
 		case len(name) > maxFieldName:
-			return badRequest("a parameter name is longer than %d octets", maxFieldName)
+			return BadRequest("a parameter name is longer than %d octets", maxFieldName)
 		case int64(len(value)) > f.longest:
-			return badRequest("'%s' parameter is longer than %d octets", shown(name), f.longest)
+			return BadRequest("'%s' parameter is longer than %d octets", Shown(name), f.longest)
 		case name == "":
 			continue
 		}
@@ -354,7 +375,7 @@ func (f *form) readPairs(text string) error {
 }
 
 // hold takes octets from the memory that all forms share.
-func (f *form) hold(n int64) bool {
+func (f *Form) hold(n int64) bool {
 	if !f.memory.take(n) {
 		return false
 	}
@@ -362,14 +383,14 @@ func (f *form) hold(n int64) bool {
 	return true
 }
 
-func (f *form) unhold(n int64) {
+func (f *Form) unhold(n int64) {
 	f.memory.give(n)
 	f.held -= n
 }
 
 // bodyError gives an error of reading the body its answer.
 func bodyError(err error) error {
-	var p *problem
+	var p *Problem
 	var tooMuch *http.MaxBytesError
 	switch {
 	case err == nil, err == io.EOF: // not a wrapped one: that is a body that breaks off
@@ -377,11 +398,11 @@ func bodyError(err error) error {
 	case errors.As(err, &p):
 		return p
 	case errors.As(err, &tooMuch):
-		return errTooLarge
+		return ErrTooLarge
 	case errors.Is(err, errSpool):
 		return err
 	}
-	return &problem{status: http.StatusBadRequest, message: "unable to parse request: " + shown(readable(err))}
+	return &Problem{Status: http.StatusBadRequest, Message: "unable to parse request: " + Shown(readable(err))}
 }
 
 // readable words what can go wrong in a body. Other errors may quote foreign text
@@ -398,8 +419,8 @@ func readable(err error) string {
 	return "the body could not be read"
 }
 
-// shown cuts foreign text to a length fit for an answer.
-func shown(s string) string {
+// Shown cuts foreign text to a length fit for an answer.
+func Shown(s string) string {
 	const limit = 200
 	if len(s) > limit {
 		s = s[:limit] + "…"
@@ -420,10 +441,10 @@ func baseName(s string) string {
 	return s
 }
 
-// files returns the uploads of a field as the compose room takes them.
-func (f *form) composeFiles(name string) []compose.File {
+// Files returns the uploads of a field as the compose room takes them.
+func (f *Form) Files(name string) []compose.File {
 	var files []compose.File
-	for _, u := range f.files {
+	for _, u := range f.uploads {
 		if u.field != name {
 			continue
 		}
@@ -436,10 +457,10 @@ func (f *form) composeFiles(name string) []compose.File {
 	return files
 }
 
-// values returns the values of a field.
-func (f *form) values(name string) []string {
+// Values returns the values of a field.
+func (f *Form) Values(name string) []string {
 	var vs []string
-	for _, fd := range f.fields {
+	for _, fd := range f.Fields {
 		if fd.Name == name {
 			vs = append(vs, fd.Value)
 		}
@@ -447,19 +468,19 @@ func (f *form) values(name string) []string {
 	return vs
 }
 
-// last returns the last value of a field; empty if there is none.
-func (f *form) last(name string) string {
-	vs := f.values(name)
+// Last returns the last value of a field; empty if there is none.
+func (f *Form) Last(name string) string {
+	vs := f.Values(name)
 	if len(vs) == 0 {
 		return ""
 	}
 	return vs[len(vs)-1]
 }
 
-// options returns the parameters that steer a message rather than being part of it.
-func (f *form) options() []compose.Field {
+// Options returns the parameters that steer a message rather than being part of it.
+func (f *Form) Options() []compose.Field {
 	var opts []compose.Field
-	for _, fd := range f.fields {
+	for _, fd := range f.Fields {
 		prefix, _, _ := strings.Cut(fd.Name, ":")
 		switch strings.ToLower(prefix) { // O:Require-TLS must not get lost
 		case "o", "h", "v", "t", "template", "recipient-variables":
@@ -469,4 +490,4 @@ func (f *form) options() []compose.Field {
 	return opts
 }
 
-var errNoMemory = &problem{status: http.StatusServiceUnavailable, message: "The server is busy. Please try again.", retryAfter: 1e9}
+var errNoMemory = &Problem{Status: http.StatusServiceUnavailable, Message: "The server is busy. Please try again.", RetryAfter: 1e9}
