@@ -52,13 +52,19 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"compose":    {imports: "mail"},
+		"signing":    {imports: "mail"},
+		"credential": {imports: "mail store"},
+		// Tracked mail: texts and programs, what links say, what following them means.
+		"tracking/markup":  {},
+		"tracking/agent":   {imports: "event"},
+		"tracking":         {imports: "mail store tracking/markup", tests: "store/sqlite"},
+		"tracking/visit":   {imports: "event mail store tracking tracking/agent"},
+		"accept":           {imports: "compose event mail signing store tracking", tests: "store/sqlite"},
+		"httpapi/door":     {imports: "accept compose mail store"},
+		"httpapi/tracking": {imports: "httpapi/door mail store tracking tracking/visit", tests: "event httpapi/contract store/sqlite"},
+		"httpapi":          {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"submission":       {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},

@@ -56,12 +56,13 @@ func scheme(d *store.Domain) string {
 	return "http"
 }
 
-// Serves reports whether a link of the domain's mail may be followed at the host that a request names.
-// One domain's links do not work under another's name, which answers for what it is seen with.
+// Serves reports whether a link of the domain's mail may be followed at the host that a request names:
+// any name within the domain, which may have had another prefix when the mail went out, or ours. One
+// domain's links do not work under another's name, which answers for what it is seen with.
 func (h Hosts) Serves(d *store.Domain, host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return host == d.TrackingHost() || h.host == "" || host == h.host
+	return strings.HasSuffix("."+host, "."+d.Name) || h.host == "" || host == h.host
 }

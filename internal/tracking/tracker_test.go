@@ -97,7 +97,7 @@ func TestServes(t *testing.T) {
 	h := NewHosts("https://api.example.net:8443")
 	for host, want := range map[string]bool{
 		"links.example.com": true, "LINKS.example.com.": true, "links.example.com:80": true, "api.example.net": true, "api.example.net:8443": true,
-		"links.example.org": false, "example.com": false, "": false, "[::1]:80": false, "192.0.2.1": false,
+		"old.example.com": true, "example.com": true, "links.example.org": false, "notexample.com": false, "example.com.evil.example": false, "": false, "[::1]:80": false, "192.0.2.1": false,
 	} {
 		if got := h.Serves(d, host); got != want {
 			t.Errorf("%q: got %v", host, got)
