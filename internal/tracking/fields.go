@@ -16,10 +16,10 @@ type Field struct{ Name, Value string }
 
 // Value returns the value of a field that the sender wrote, with links in the places.
 func (m *Marker) Value(value string) string {
-	if !strings.Contains(value, "%") {
+	if !Uses(value) {
 		return value
 	}
-	for place, link := range m.places {
+	for place, link := range m.links() {
 		value = strings.ReplaceAll(value, place, link)
 	}
 	return value
@@ -41,7 +41,7 @@ func (m *Marker) Fields(given []Field) []Field {
 		}
 	}
 	if offer == "" && m.plan.Unsubscribe && !post {
-		offer = "<" + m.places[placeAll] + ">"
+		offer = "<" + m.links()[placeAll] + ">"
 		add = append(add, Field{listUnsubscribe, offer})
 	}
 	if !post && m.isOneClick(offer) {
@@ -52,6 +52,9 @@ func (m *Marker) Fields(given []Field) []Field {
 
 // isOneClick reports whether the one web address in a List-Unsubscribe field is an https link of ours.
 func (m *Marker) isOneClick(offer string) bool {
+	if !strings.Contains(offer, UnsubscribePath) {
+		return false
+	}
 	web := 0
 	ours := false
 	for e := range strings.SplitSeq(offer, ",") {
@@ -60,7 +63,7 @@ func (m *Marker) isOneClick(offer string) bool {
 			continue
 		}
 		web++
-		for _, link := range m.places {
+		for _, link := range m.links() {
 			ours = ours || e == link && strings.HasPrefix(link, "https://")
 		}
 	}

@@ -27,15 +27,14 @@ type Letter struct {
 	Tags      []string
 }
 
-// A Marker marks up the texts and fields of one letter. It is safe for concurrent use.
+// A Marker marks up the texts and fields of one letter. It is used by one goroutine at a time.
 type Marker struct {
 	tracker *Tracker
 	plan    Plan
-	domain  int64
+	domain  *store.Domain
 	letter  Letter
-
-	base   string            // of links
-	places map[string]string // what the placeholders stand for
+	base    string            // of links
+	places  map[string]string // what the placeholders stand for, once somebody asked
 }
 
 // The placeholders that stand for links to unsubscribe. Until we keep mailing lists apart,
@@ -46,42 +45,66 @@ const (
 	placeList = "%mailing_list_unsubscribe_url%"
 )
 
+// maxTags is how many octets the tags in a link may have, so that it fits on a line of a header. Who
+// unsubscribes from the first tags of a message gets none with all of them.
+const maxTags = 300
+
 // Mark returns a marker for a letter of the domain; nil if there is no address that links could have.
 func (t *Tracker) Mark(d *store.Domain, p Plan, l Letter) *Marker {
 	if !t.CanReach(d) {
 		return nil
 	}
-	m := &Marker{tracker: t, plan: p, domain: d.ID, letter: l, base: t.hosts.Base(d)}
-	unsubscribe := t.hosts.UnsubscribeBase(d) + UnsubscribePath
-	all := unsubscribe + t.keys.Seal(m.link(Link{Kind: Unsubscribe, Recipient: l.Recipient.String()}))
-	tags := all
-	if len(l.Tags) > 0 {
-		tags = unsubscribe + t.keys.Seal(m.link(Link{Kind: UnsubscribeTags, Recipient: l.Recipient.String(), Tags: l.Tags}))
-	}
-	m.places = map[string]string{placeAll: all, placeTags: tags, placeList: all}
-	return m
+	return &Marker{tracker: t, plan: p, domain: d, letter: l, base: t.hosts.Base(d)}
 }
 
-// link completes what a link of the letter says.
-func (m *Marker) link(l Link) Link {
-	l.DomainID, l.Message = m.domain, m.letter.Message
-	return l
+// links returns what the placeholders stand for.
+func (m *Marker) links() map[string]string {
+	if m.places != nil {
+		return m.places
+	}
+	unsubscribe := func(l Link) string {
+		l.Recipient = m.letter.Recipient.String()
+		return m.tracker.hosts.UnsubscribeBase(m.domain) + UnsubscribePath + m.seal(l)
+	}
+	all := unsubscribe(Link{Kind: Unsubscribe})
+	m.places = map[string]string{placeAll: all, placeTags: all, placeList: all}
+	n, size := 0, 0
+	for _, tag := range m.letter.Tags {
+		if size += len(tag); size > maxTags {
+			break
+		}
+		n++
+	}
+	if n > 0 {
+		m.places[placeTags] = unsubscribe(Link{Kind: UnsubscribeTags, Tags: m.letter.Tags[:n]})
+	}
+	return m.places
+}
+
+// seal completes what a link of the letter says, and seals it.
+func (m *Marker) seal(l Link) string {
+	l.DomainID, l.Message = m.domain.ID, m.letter.Message
+	return m.tracker.keys.Seal(l)
 }
 
 // Text returns a text of the letter as its recipient gets it. media is its type; texts of types other than
 // text/plain, text/html and text/x-amp-html stay.
 func (m *Marker) Text(media, text string) string {
-	e := markup.Edit{Places: m.places}
-	own := e.Uses(text) // a sender that offers a link needs no footer
+	var e markup.Edit
+	own := Uses(text) // a sender that offers a link needs no footer
+	footer := m.plan.Unsubscribe && !own
+	if own || footer {
+		e.Places = m.links()
+	}
 	switch media {
 	case "text/html":
 		if m.plan.Clicks != store.ClicksOff {
 			e.Link = m.click
 		}
 		if m.plan.Opens {
-			e.Pixel, e.PixelTop = m.base+OpenPath+m.tracker.keys.Seal(m.link(Link{Kind: Open})), m.plan.PixelTop
+			e.Pixel, e.PixelTop = m.base+OpenPath+m.seal(Link{Kind: Open}), m.plan.PixelTop
 		}
-		if m.plan.Unsubscribe && !own {
+		if footer {
 			e.Footer = m.plan.HTMLFooter
 		}
 		return markup.HTML(text, e)
@@ -92,12 +115,12 @@ func (m *Marker) Text(media, text string) string {
 		if m.plan.Clicks == store.ClicksAll {
 			e.Link = m.click
 		}
-		if m.plan.Unsubscribe && !own {
+		if footer {
 			e.Footer = m.plan.TextFooter
 		}
 		return markup.Text(text, e)
 	case "text/x-amp-html": // its links must be ones that a validator knows
-		return markup.Text(text, e)
+		return markup.Text(text, markup.Edit{Places: e.Places})
 	}
 	return text
 }
@@ -110,7 +133,7 @@ func (m *Marker) click(u string) (string, bool) {
 			return "", false
 		}
 	}
-	return m.base + ClickPath + m.tracker.keys.Seal(m.link(Link{Kind: Click, URL: u})), true
+	return m.base + ClickPath + m.seal(Link{Kind: Click, URL: u}), true
 }
 
 // Uses reports whether a text or the value of a field holds a placeholder that stands for a link of ours.
