@@ -8,6 +8,7 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // A rawSource is a message that came as a whole.
@@ -17,6 +18,7 @@ type rawSource struct {
 	in *spool
 	// offers are the fields of the message that offer a way out of a list.
 	offers []compose.Field
+	scan   tracking.Scan // of what in holds
 }
 
 // readRaw takes a message that came as a whole. done gives back what holds it, once all letters
@@ -28,7 +30,8 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if j.s.Sender.Door == SMTP {
 		door = compose.Submission
 	}
-	tee := &teeReader{r: j.s.Raw, w: in}
+	source := &rawSource{j: j, in: in}
+	tee := &teeReader{r: j.s.Raw, w: scannedSpool{in, &source.scan}}
 	m, err := compose.Inspect(tee, door)
 	if tee.err != nil {
 		return done, tee.err
@@ -36,8 +39,7 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err != nil {
 		return done, err
 	}
-	source := &rawSource{j: j, m: m, in: in}
-	j.source = source
+	source.m, j.source = m, source
 	j.from = m.From.Address.String()
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return done, err

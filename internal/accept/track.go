@@ -145,18 +145,14 @@ func (r *rawSource) track(edit *compose.Edit, l *letter) {
 	}
 }
 
-// usesLinks looks for placeholders without taking the message apart, and takes it apart only where that is
-// not certain enough.
+// usesLinks goes by what a scan of the message said, and takes it apart only where that is not certain
+// enough.
 func (r *rawSource) usesLinks(certainly bool) (bool, error) {
 	if tracking.Uses(r.j.opts.recipientVars) || slices.ContainsFunc(r.j.opts.headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
 		return true, nil
 	}
-	scan := tracking.NewScan()
-	if _, err := io.Copy(scan, r.in.reader()); err != nil {
-		return false, err
-	}
-	if !scan.MayUse() || !certainly {
-		return scan.MayUse(), nil
+	if !r.scan.MayUse() || !certainly {
+		return r.scan.MayUse(), nil
 	}
 	uses := slices.ContainsFunc(r.offers, func(f compose.Field) bool { return tracking.Uses(f.Value) })
 	edit := compose.Edit{MessageID: "scan@" + r.j.domain.Name, Date: r.j.now, Text: func(_, text string) (string, error) {
@@ -200,4 +196,15 @@ func offer(m *tracking.Marker, fields []compose.Field) []compose.Field {
 		add = append(add, compose.Field(f))
 	}
 	return add
+}
+
+// A scannedSpool keeps what is written to it, and scans it on the way.
+type scannedSpool struct {
+	spool *spool
+	scan  *tracking.Scan
+}
+
+func (s scannedSpool) Write(p []byte) (int, error) {
+	_, _ = s.scan.Write(p) // never fails
+	return s.spool.Write(p)
 }

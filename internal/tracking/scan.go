@@ -1,84 +1,80 @@
 package tracking
 
+import "bytes"
+
 // A Scan looks at a message, as it is written to it in pieces, for signs that a text in it may hold a
 // placeholder for a link of ours, without taking it apart: either the placeholder itself, also
 // where quoted-printable has broken the line within it, or base64, which could hide anything. It
 // is there so that the usual message, which has neither, is not decoded for nothing.
 type Scan struct {
-	words [2]search
-	soft  int // how much of a soft line break, "=\r\n" or "=\n", was seen
+	found bool
+	tail  []byte // the last octets of what was written, at most scanTail
 }
 
-// NewScan returns a scan of an empty message.
-func NewScan() *Scan {
-	return &Scan{words: [2]search{newSearch("unsubscribe_url%"), newSearch("base64")}}
-}
+const (
+	scanWord = "unsubscribe_url" // all placeholders end in it and a percent sign
+	scanTail = 64                // the word with soft line breaks in it
+)
 
 // MayUse reports whether what was written holds a sign.
-func (s *Scan) MayUse() bool { return s.words[0].found || s.words[1].found }
+func (s *Scan) MayUse() bool { return s.found }
 
 // Write never fails.
 func (s *Scan) Write(p []byte) (int, error) {
-	for _, c := range p {
-		switch {
-		case c == '=':
-			s.soft = 1
-			continue
-		case s.soft == 1 && c == '\r':
-			s.soft = 2
-			continue
-		case s.soft > 0 && c == '\n':
-			s.soft = 0
-			continue
-		case s.soft > 0:
-			s.soft = 0
-			s.feed('=')
-		}
-		s.feed(c)
+	if s.found {
+		return len(p), nil
+	}
+	if len(s.tail) > 0 { // what lies across the border
+		border := append(s.tail[:len(s.tail):len(s.tail)], p[:min(len(p), scanTail)]...)
+		s.look(border)
+	}
+	s.look(p)
+	if len(p) < scanTail {
+		s.tail = append(s.tail, p...)
+		s.tail = append(s.tail[:0], s.tail[max(0, len(s.tail)-scanTail):]...)
+	} else {
+		s.tail = append(s.tail[:0], p[len(p)-scanTail:]...)
 	}
 	return len(p), nil
 }
 
-func (s *Scan) feed(c byte) {
-	if c >= 'A' && c <= 'Z' {
-		c += 'a' - 'A'
-	}
-	for i := range s.words {
-		s.words[i].feed(c)
-	}
-}
-
-// A search finds a word in octets that come one by one (Knuth, Morris and Pratt).
-type search struct {
-	word  string
-	fall  []int // by length of what matches: the length to go on with when the next octet does not
-	at    int
-	found bool
-}
-
-func newSearch(word string) search {
-	fall := make([]int, len(word)+1)
-	for i, k := 1, 0; i < len(word); i++ {
-		for k > 0 && word[i] != word[k] {
-			k = fall[k]
+// look looks for signs in octets that follow each other.
+func (s *Scan) look(b []byte) {
+	for from := 0; !s.found; { // of the letters of base64 the rarest
+		n := bytes.IndexByte(b[from:], '6')
+		if n < 0 {
+			break
 		}
-		if word[i] == word[k] {
-			k++
-		}
-		fall[i+1] = k
+		from += n + 1
+		s.found = from >= len("base6") && from < len(b) && b[from] == '4' && bytes.EqualFold(b[from-len("base6"):from-1], []byte("base"))
 	}
-	return search{word: word, fall: fall}
+	for from := 0; !s.found; {
+		n := bytes.IndexByte(b[from:], '%')
+		if n < 0 {
+			return
+		}
+		s.found = endsInWord(b[:from+n])
+		from += n + 1
+	}
 }
 
-func (s *search) feed(c byte) {
-	if s.found {
-		return
+// endsInWord reports whether the octets end in the word, soft line breaks (RFC 2045 section 6.7) left out.
+func endsInWord(b []byte) bool {
+	for i := len(scanWord) - 1; i >= 0; i-- {
+		for {
+			bare, broken := bytes.CutSuffix(b, []byte("\n"))
+			if !broken {
+				break
+			}
+			if bare, broken = bytes.CutSuffix(bytes.TrimSuffix(bare, []byte("\r")), []byte("=")); !broken {
+				return false
+			}
+			b = bare
+		}
+		if len(b) == 0 || b[len(b)-1] != scanWord[i] {
+			return false
+		}
+		b = b[:len(b)-1]
 	}
-	for s.at > 0 && s.word[s.at] != c {
-		s.at = s.fall[s.at]
-	}
-	if s.word[s.at] == c {
-		s.at++
-	}
-	s.found = s.at == len(s.word)
+	return true
 }
