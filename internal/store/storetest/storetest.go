@@ -47,6 +47,8 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Suppressions", suppressionTests},
+		{"Imports", importTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
