@@ -63,6 +63,9 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	for i, l := range letters {
 		messages[i] = j.message(l)
 	}
+	if err := j.withhold(ctx, messages); err != nil {
+		return Receipt{}, err
+	}
 	if err := j.commit(ctx, messages); err != nil {
 		return Receipt{}, err
 	}

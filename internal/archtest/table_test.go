@@ -49,7 +49,8 @@ func table() map[string]room {
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
 		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact store store/sqlite"},
-		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
+		"refusal":    {imports: "mail"},
+		"queue":      {imports: "event mail refusal store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
 		"compose":      {imports: "mail"},

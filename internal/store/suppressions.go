@@ -78,6 +78,10 @@ func (l SuppressionList) Failure() event.Data {
 	return event.Data{Reason: reason, Status: &event.Status{AttemptNo: 1, Code: code, Description: text, Local: true}}
 }
 
+// StopsNotices reports whether the list keeps back also what the server itself owes somebody: TLS reports
+// and notices. Nobody unsubscribes from those, but an address that does not exist has no use for them.
+func (l SuppressionList) StopsNotices() bool { return l == Bounces }
+
 // Suppressions keeps the lists of every domain. A list may have millions of entries.
 type Suppressions interface {
 	// PutSuppressions adds up to MaxSuppressions entries to a list in one transaction. Of two with the
