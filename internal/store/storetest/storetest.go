@@ -33,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 	}{
 		{"Accept", acceptTests},
 		{"Content", contentTests},
+		{"Together", togetherTests},
 		{"Lease", leaseTests},
 		{"Settle", settleTests},
 		{"Rows", rowTests},
@@ -49,6 +50,8 @@ func Run(t *testing.T, open Opener) {
 		{"Cursors", cursorTests},
 		{"Suppressions", suppressionTests},
 		{"Imports", importTests},
+		{"Recorder", recorderTests},
+		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
