@@ -36,6 +36,12 @@ type Wire struct {
 	Recipient       string `json:"recipient,omitempty"`
 	RecipientDomain string `json:"recipient-domain,omitempty"`
 
+	// opened, clicked, unsubscribed
+	URL         string           `json:"url,omitempty"` // clicked
+	IP          string           `json:"ip,omitempty"`
+	Geolocation *WireGeolocation `json:"geolocation,omitempty"`
+	ClientInfo  *ClientInfo      `json:"client-info,omitempty"`
+
 	Envelope       *WireEnvelope     `json:"envelope,omitempty"` // of events with a recipient
 	Flags          WireFlags         `json:"flags"`
 	DeliveryStatus *Status           `json:"delivery-status,omitempty"` // delivered, failed
@@ -103,6 +109,18 @@ type WireHeaders struct {
 	MessageID string `json:"message-id"` // without angle brackets
 }
 
+// A WireGeolocation tells where a client is. We have no database of addresses, and ask
+// nobody about people, so it says Unknown three times, as the API does for addresses it
+// does not know.
+type WireGeolocation struct {
+	Country string `json:"country"`
+	Region  string `json:"region"`
+	City    string `json:"city"`
+}
+
+// unknownPlace is the value of every part of a WireGeolocation.
+const unknownPlace = "Unknown"
+
 // A WireStorage tells where the message can be fetched.
 type WireStorage struct {
 	URL    string `json:"url"`
@@ -140,6 +158,10 @@ func Render(r *Record, m *Meta, base string) Wire {
 	}
 	if r.Type == Accepted {
 		w.Method, w.OriginatingIP, w.APIKeyID = m.Method, m.OriginIP, m.KeyID
+	}
+	if v := r.Data.Visit; v != nil {
+		w.URL, w.IP, w.ClientInfo = v.URL, v.IP, &v.Client
+		w.Geolocation = &WireGeolocation{unknownPlace, unknownPlace, unknownPlace}
 	}
 	if r.Recipient != "" {
 		w.RecipientDomain = r.Recipient[strings.LastIndexByte(r.Recipient, '@')+1:]

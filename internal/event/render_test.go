@@ -40,6 +40,11 @@ func TestRenderGolden(t *testing.T) {
 		{Type: FailedPermanent, Data: Data{Reason: "old", Status: &Status{
 			AttemptNo: 9, Code: 602, Message: "Too old", LastCode: 451, LastMessage: "later", FirstAttemptSeconds: &first}}},
 		{Type: Rejected, Data: Data{Reject: &Reject{Reason: "not allowed", Description: "foreign domain"}}},
+		{Type: Opened, Data: Data{Visit: &Visit{IP: "203.0.113.9", Client: ClientInfo{
+			ClientType: "email client", ClientOS: "unknown", DeviceType: "unknown", ClientName: "Apple Mail", UserAgent: "Mozilla/5.0", Bot: "apple"}}}},
+		{Type: Clicked, Data: Data{Visit: &Visit{URL: "https://example.com/x?a=1&b=2", IP: "203.0.113.9", Client: ClientInfo{
+			ClientType: "browser", ClientOS: "Linux", DeviceType: "desktop", ClientName: "Firefox", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0"}}}},
+		{Type: Unsubscribed, Data: Data{Visit: &Visit{IP: "203.0.113.9"}}},
 	}
 	var out strings.Builder
 	for i, r := range records {
