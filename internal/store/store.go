@@ -56,6 +56,7 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Templates
 	io.Closer
 }
 

@@ -48,6 +48,7 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Templates", templateTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
