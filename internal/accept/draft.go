@@ -27,15 +27,23 @@ type draftTexts struct {
 
 // readDraft takes a message that came in pieces.
 func (j *job) readDraft(ctx context.Context) (done func(), err error) {
-	d := j.s.Draft
+	d := *j.s.Draft
+	if err := j.readOptions(nil); err != nil {
+		return nil, err
+	}
+	if err := j.openStencil(ctx); err != nil {
+		return nil, err
+	}
+	if j.stencil != nil {
+		if err := j.fillTemplate(&d); err != nil {
+			return nil, err
+		}
+	}
 	from, err := sender(d.From)
 	if err != nil {
 		return nil, err
 	}
 	j.from = from.Address.String()
-	if err := j.readOptions(nil); err != nil {
-		return nil, err
-	}
 	if d.Text == "" && d.HTML == "" && d.AMP == "" {
 		return nil, invalid("Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified")
 	}
@@ -165,7 +173,7 @@ func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
 			return d, err
 		}
 	}
-	return d, nil
+	return d, s.j.stencil.applyTemplate(&d, l)
 }
 
 // sender reads the from parameters: one mailbox.

@@ -24,6 +24,7 @@ type job struct {
 	others      []mail.Address // those who then get a copy of each
 	from        string         // of the message, as far as it is known
 
+	stencil  *stencil // nil: no template
 	source   source
 	arena    *arena
 	sharedID string       // Message-ID of letters for which none was asked

@@ -30,6 +30,7 @@ type letter struct {
 	runs      []run
 	result    compose.Result
 	variables map[string]string // those of the submission with the person's values in
+	templated bool              // a template took the place of the HTML of a submitted message
 }
 
 // A source is the submitted message, from which letters are written.

@@ -15,6 +15,8 @@ type rawSource struct {
 	j  *job
 	m  *compose.Raw
 	in *spool
+
+	hasSubject bool // so that a template does not give it one; known where there is a template
 }
 
 // readRaw takes a message that came as a whole. done gives back what holds it, once all letters
@@ -34,12 +36,16 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err != nil {
 		return done, err
 	}
-	j.source = &rawSource{j: j, m: m, in: in}
+	source := &rawSource{j: j, m: m, in: in}
+	j.source = source
 	j.from = m.From.Address.String()
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return done, err
 	}
 	if err := j.readOptions(m.Control); err != nil {
+		return done, err
+	}
+	if err := source.prepareTemplate(ctx); err != nil {
 		return done, err
 	}
 	fields, err := headerFields(in.reader(), identityFields)
@@ -81,6 +87,9 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 			return compose.Result{}, err
 		}
 	}
+	if err := r.editTemplate(&edit, l); err != nil {
+		return compose.Result{}, err
+	}
 	edit.Add = append(edit.Add, j.ownFields(l)...)
 	if !j.opts.travels("variables") {
 		edit.Remove = append(edit.Remove, variablesField)
@@ -88,6 +97,9 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 	result, err := m.Write(w, r.in.reader(), edit)
 	if err != nil {
 		return result, err
+	}
+	if j.stencil != nil && !l.templated {
+		return result, errTemplateHTML
 	}
 	result.MessageID = messageID
 	return result, nil

@@ -133,6 +133,8 @@ type Config struct {
 	Hostname string
 	// AllowUnverified lets domains send whose DNS records were not seen yet.
 	AllowUnverified bool
+	// Templates finds the templates that messages are made from; nil: there are none.
+	Templates Templates
 	// SpoolDir holds spool files; empty: os.TempDir.
 	SpoolDir string
 	// Lifetime is how long a message is tried when its domain does not say; 0: 8 hours.

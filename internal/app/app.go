@@ -255,6 +255,7 @@ func (a *app) buildDoors() error {
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
+		Templates:       a.store,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
 	a.notices = dsn.New(dsn.Config{Hostname: a.cfg.Server.Hostname}, dsn.Roles{

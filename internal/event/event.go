@@ -140,6 +140,14 @@ type Meta struct {
 	ScheduledFor  time.Time         `json:"scheduled-for,omitzero"`
 	OriginIP      string            `json:"origin-ip,omitempty"`
 	KeyID         string            `json:"key-id,omitempty"`
+	Template      *Template         `json:"template,omitempty"`
+}
+
+// A Template tells what a message was made from.
+type Template struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	IsText  bool   `json:"is-text"` // its text/plain was made from it, too
 }
 
 // An Attachment is one attached file as events list it.

@@ -40,6 +40,7 @@ type Wire struct {
 	Storage        *WireStorage      `json:"storage,omitempty"` // not of rejected messages: they were not kept
 	Tags           []string          `json:"tags"`
 	Campaigns      []string          `json:"campaigns"`
+	Template       *Template         `json:"template,omitempty"`
 	UserVariables  map[string]string `json:"user-variables"`
 }
 
@@ -129,6 +130,7 @@ func Render(r *Record, m *Meta, base string) Wire {
 		},
 		Tags:          nonNil(m.Tags),
 		Campaigns:     []string{},
+		Template:      m.Template,
 		UserVariables: shownVariables(m.Variables),
 	}
 	if !m.ScheduledFor.IsZero() {
