@@ -265,6 +265,7 @@ func (a *app) buildDoors() error {
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)
 	}
+	a.buildStored()
 	a.api = httpapi.New(httpapi.Config{
 		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
 		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version,

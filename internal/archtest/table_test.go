@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest httpapi/contract realdns realmta smtptest store/storetest"
+const testSupport = "dnstest httpapi/apitest httpapi/contract realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -56,13 +56,14 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event handlebars mail merge plaintext signing store strictjson", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store strictjson"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"compose":           {imports: "mail"},
+		"signing":           {imports: "mail"},
+		"credential":        {imports: "mail store"},
+		"accept":            {imports: "compose event handlebars mail merge plaintext signing store strictjson", tests: "store/sqlite"},
+		"httpapi/door":      {imports: "accept compose mail store strictjson"},
+		"httpapi/templates": {imports: "handlebars httpapi/door store"},
+		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -74,7 +75,7 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/templates impact lab mail mtasts mx " +
 			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
@@ -83,6 +84,7 @@ func table() map[string]room {
 		"smtptest":         {},
 		"store/storetest":  {imports: "event mail store tlsresult"},
 		"httpapi/contract": {},
+		"httpapi/apitest":  {imports: "httpapi/door store store/sqlite"},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},
 		"realdns":          {imports: "daemon"},
@@ -98,5 +100,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
 }
