@@ -57,6 +57,8 @@ type Store interface {
 	TLSReports
 	Cursors
 	Templates
+	Routes
+	MailingLists
 	io.Closer
 }
 

@@ -49,6 +49,8 @@ func Run(t *testing.T, open Opener) {
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
 		{"Templates", templateTests},
+		{"Routes", routeTests},
+		{"MailingLists", listTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
