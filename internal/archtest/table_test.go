@@ -26,6 +26,7 @@ func table() map[string]room {
 		"merge":        {imports: "mail strictjson"},
 		"handlebars":   {imports: "strictjson"},
 		"plaintext":    {},
+		"routing":      {imports: "mail"},
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
@@ -62,6 +63,8 @@ func table() map[string]room {
 		"accept":            {imports: "compose event handlebars mail merge plaintext signing store strictjson", tests: "store/sqlite"},
 		"httpapi/door":      {imports: "accept compose mail store strictjson"},
 		"httpapi/templates": {imports: "handlebars httpapi/door store"},
+		"httpapi/routes":    {imports: "httpapi/door mail routing store"},
+		"httpapi/lists":     {imports: "httpapi/door mail store strictjson"},
 		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
 		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
@@ -75,7 +78,7 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/templates impact lab mail mtasts mx " +
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/routes httpapi/templates impact lab mail mtasts mx " +
 			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 

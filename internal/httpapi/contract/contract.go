@@ -142,12 +142,13 @@ func queryEscape(s string) string {
 }
 
 // remember keeps values of an answer that later requests of the file refer to:
-// ${key} a stored message, ${next} a link's token, ${id} a key, ${row} a queue row.
+// ${key} a stored message, ${next} a link's token, ${id} a key, ${route} a route.
 func remember(body []byte, memory map[string]string) {
 	for name, re := range map[string]*regexp.Regexp{
-		"key":  regexp.MustCompile(`(?:/messages/|"message":")([0-9a-f]{16})"`),
-		"next": regexp.MustCompile(`"next":"[^"]*/events/([^"]+)"`),
-		"id":   regexp.MustCompile(`"id":"([0-9a-f]{16})"`),
+		"key":   regexp.MustCompile(`(?:/messages/|"message":")([0-9a-f]{16})"`),
+		"next":  regexp.MustCompile(`"next":"[^"]*/events/([^"]+)"`),
+		"id":    regexp.MustCompile(`"id":"([0-9a-f]{16})"`),
+		"route": regexp.MustCompile(`"id":"([0-9a-f]{24})"`),
 	} {
 		if m := re.FindSubmatch(body); m != nil {
 			memory[name] = string(m[1])

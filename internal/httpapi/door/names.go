@@ -1,6 +1,7 @@
 package door
 
 import (
+	"errors"
 	"net/url"
 	"strconv"
 
@@ -57,4 +58,12 @@ func (n NameRange) Links(r *Request, path, first, last string) Paging {
 		}
 	}
 	return Paging{First: link("first", ""), Last: link("last", ""), Next: link("next", last), Previous: link("previous", first)}
+}
+
+// AtLimit gives store.ErrLimit its answer, 400 with a text, and leaves other errors alone.
+func AtLimit(err error, format string, args ...any) error {
+	if errors.Is(err, store.ErrLimit) {
+		return BadRequest(format, args...)
+	}
+	return err
 }
