@@ -13,6 +13,15 @@ import (
 type NameRange struct {
 	store.NamePage
 	pivot string // name of the parameter that has the pivot
+	kept  url.Values
+}
+
+// Keep has the links carry a parameter on.
+func (n *NameRange) Keep(name, value string) {
+	if n.kept == nil {
+		n.kept = url.Values{}
+	}
+	n.kept.Set(name, value)
 }
 
 // NameRange reads page, limit and the pivot. A limit above most is most.
@@ -43,6 +52,9 @@ func (p Params) NameRange(pivot string, otherwise, most int) (NameRange, error) 
 func (n NameRange) Links(r *Request, path, first, last string) Paging {
 	link := func(page, at string) string {
 		q := url.Values{"page": {page}, "limit": {strconv.Itoa(n.Limit)}}
+		for name := range n.kept {
+			q.Set(name, n.kept.Get(name))
+		}
 		if at != "" {
 			q.Set(n.pivot, at)
 		}
