@@ -8,6 +8,7 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // A rawSource is a message that came as a whole.
@@ -15,6 +16,9 @@ type rawSource struct {
 	j  *job
 	m  *compose.Raw
 	in *spool
+	// offers are the fields of the message that offer a way out of a list.
+	offers []compose.Field
+	scan   tracking.Scan // of what in holds
 
 	hasSubject bool // so that a template does not give it one; known where there is a template
 }
@@ -28,7 +32,8 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if j.s.Sender.Door == SMTP {
 		door = compose.Submission
 	}
-	tee := &teeReader{r: j.s.Raw, w: in}
+	source := &rawSource{j: j, in: in}
+	tee := &teeReader{r: j.s.Raw, w: scannedSpool{in, &source.scan}}
 	m, err := compose.Inspect(tee, door)
 	if tee.err != nil {
 		return done, tee.err
@@ -36,8 +41,7 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err != nil {
 		return done, err
 	}
-	source := &rawSource{j: j, m: m, in: in}
-	j.source = source
+	source.m, j.source = m, source
 	j.from = m.From.Address.String()
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return done, err
@@ -56,6 +60,9 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 		return done, err
 	}
 	if err := j.mayAppearAs(ctx, m.From.Address); err != nil {
+		return done, err
+	}
+	if source.offers, err = headerFields(in.reader(), offerFields); err != nil {
 		return done, err
 	}
 	return done, j.envelope(ctx, m.From.Address, in)
@@ -90,6 +97,7 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 	if err := r.editTemplate(&edit, l); err != nil {
 		return compose.Result{}, err
 	}
+	r.track(&edit, l)
 	edit.Add = append(edit.Add, j.ownFields(l)...)
 	if !j.opts.travels("variables") {
 		edit.Remove = append(edit.Remove, variablesField)

@@ -14,6 +14,7 @@ import (
 	"github.com/sealpost/sealpost/internal/merge"
 	"github.com/sealpost/sealpost/internal/plaintext"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // MaxTemplateSteps is how much work the templates of one submission may be, all its copies
@@ -60,6 +61,7 @@ type stencil struct {
 	variables *handlebars.Object
 	personal  bool // the variables have places for values of recipients
 	places    bool // so has the template itself
+	links     bool // template or variables ask for links of ours
 	budget    *handlebars.Budget
 }
 
@@ -91,9 +93,11 @@ func (j *job) openStencil(ctx context.Context) error {
 		}
 		s.places = s.places || merge.HasPlaces(source)
 	}
+	s.links = tracking.Uses(v.Body)
 	s.variables = templateVariables(j.opts.variables, wish.variables)
 	_, _ = s.variables.Map(func(text string) (string, error) {
 		s.personal = s.personal || merge.HasPlaces(text)
+		s.links = s.links || tracking.Uses(text)
 		return text, nil
 	})
 	s.personal = s.personal && j.opts.recipientVars != ""

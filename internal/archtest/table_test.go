@@ -60,13 +60,20 @@ func table() map[string]room {
 		"compose":           {imports: "mail"},
 		"signing":           {imports: "mail"},
 		"credential":        {imports: "mail store"},
-		"accept":            {imports: "compose event handlebars mail merge plaintext signing store strictjson", tests: "store/sqlite"},
+		"accept":            {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":      {imports: "accept compose mail store strictjson"},
+		"httpapi/envelopes": {imports: "httpapi/door mail store"},
 		"httpapi/templates": {imports: "handlebars httpapi/door store"},
 		"httpapi/routes":    {imports: "httpapi/door mail routing store"},
 		"httpapi/lists":     {imports: "httpapi/door mail store strictjson"},
-		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
 		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		// Tracked mail: texts and programs, what links say, what following them means.
+		"tracking/markup":  {},
+		"tracking/agent":   {imports: "event"},
+		"tracking":         {imports: "mail store tracking/markup", tests: "store/sqlite"},
+		"tracking/visit":   {imports: "event mail store tracking tracking/agent"},
+		"httpapi/tracking": {imports: "httpapi/door mail store tracking tracking/visit", tests: "event httpapi/contract store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -78,8 +85,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/routes httpapi/templates impact lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/routes httpapi/templates httpapi/tracking impact lab mail mtasts " +
+			"mx netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

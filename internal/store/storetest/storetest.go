@@ -51,6 +51,8 @@ func Run(t *testing.T, open Opener) {
 		{"Templates", templateTests},
 		{"Routes", routeTests},
 		{"MailingLists", listTests},
+		{"Recorder", recorderTests},
+		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
