@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/compose"
-	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -65,7 +64,10 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if source.offers, err = headerFields(in.reader(), offerFields); err != nil {
 		return done, err
 	}
-	return done, j.envelope(ctx, m.From.Address, in)
+	if err := j.envelope(ctx, m.From.Address, in); err != nil {
+		return done, err
+	}
+	return done, j.findList(ctx, m.From.Address)
 }
 
 // limit is larger than what may come in: encoding parts anew makes them longer.
@@ -138,7 +140,10 @@ func (r *rawSource) personalize(ctx context.Context, edit *compose.Edit, l *lett
 		}
 		return filled
 	}
-	edit.To = []mail.Mailbox{l.person.Mailbox}
+	edit.To = r.j.toPerson(l)
+	if r.j.list != nil {
+		edit.Remove = append(edit.Remove, listFields...)
+	}
 	edit.Remove = append(edit.Remove, variablesField) // they come with the values in, see ownFields
 	edit.Headers = make([]compose.Field, len(r.j.opts.headers))
 	for i, f := range r.j.opts.headers {

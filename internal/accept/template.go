@@ -100,7 +100,6 @@ func (j *job) openStencil(ctx context.Context) error {
 		s.links = s.links || tracking.Uses(text)
 		return text, nil
 	})
-	s.personal = s.personal && j.opts.recipientVars != ""
 	j.stencil = s
 	return nil
 }

@@ -261,6 +261,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
 		Templates:       a.store,
+		Lists:           a.store,
 		Horizon:         a.cfg.Accept.ScheduleHorizon,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})

@@ -161,6 +161,13 @@ type Meta struct {
 	OriginIP      string            `json:"origin-ip,omitempty"`
 	KeyID         string            `json:"key-id,omitempty"`
 	Template      *Template         `json:"template,omitempty"`
+	MailingList   *MailingList      `json:"mailing-list,omitempty"`
+}
+
+// A MailingList tells through which list a message was sent.
+type MailingList struct {
+	Address string `json:"address"`
+	ListID  string `json:"list-id"` // of the List-Id field, without angle brackets
 }
 
 // A Template tells what a message was made from.

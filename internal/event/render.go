@@ -51,6 +51,7 @@ type Wire struct {
 	Tags           []string          `json:"tags"`
 	Campaigns      []string          `json:"campaigns"`
 	Template       *Template         `json:"template,omitempty"`
+	MailingList    *MailingList      `json:"mailing-list,omitempty"`
 	UserVariables  map[string]string `json:"user-variables"`
 }
 
@@ -153,6 +154,7 @@ func Render(r *Record, m *Meta, base string) Wire {
 		Tags:          nonNil(m.Tags),
 		Campaigns:     []string{},
 		Template:      m.Template,
+		MailingList:   m.MailingList,
 		UserVariables: shownVariables(m.Variables),
 	}
 	if !m.ScheduledFor.IsZero() {
