@@ -266,6 +266,8 @@ func (a *app) buildDoors(ctx context.Context) error {
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
 		Suppressions:    a.store,
+		Templates:       a.store,
+		Lists:           a.store,
 		Horizon:         a.cfg.Accept.ScheduleHorizon,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
@@ -276,6 +278,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)
 	}
+	a.buildStored()
 	a.api = httpapi.New(httpapi.Config{
 		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
 		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,

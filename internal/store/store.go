@@ -58,6 +58,9 @@ type Store interface {
 	Cursors
 	Suppressions
 	Imports
+	Templates
+	Routes
+	MailingLists
 	Recorder
 	LinkKeys
 	io.Closer
