@@ -23,7 +23,7 @@ const (
 	// MaxRunning is how many imports of a domain may wait or run at a time.
 	MaxRunning = 10
 
-	together    = 500 // records between two transactions: some 10 ms for the writer
+	together    = 200 // records between two transactions: some 15 ms for the writer
 	maxProblems = 10
 	partSuffix  = ".part"
 	fileSuffix  = ".csv"

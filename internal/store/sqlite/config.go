@@ -44,7 +44,7 @@ func openConfig(ctx context.Context, dir string, haveDays bool, fail func(error)
 		}
 		created = true
 	}
-	db, err := openPool(path, mode{write: true, conns: 1, cacheKB: 2000, checkpoint: 256})
+	db, err := openPool(path, mode{write: true, conns: 1, cacheKB: 8000, checkpoint: 1000})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", configName, err)
 	}
