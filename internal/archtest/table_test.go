@@ -27,13 +27,15 @@ func table() map[string]room {
 		"netguard":     {},
 
 		// Storage: the contract, and those who keep it.
-		"store":        {imports: "event mail tlsresult"},
-		"store/confdb": {imports: "event mail store tlsresult"},
-		"store/sqlite": {imports: "event mail store store/confdb"},
-		"peers":        {imports: "store"},
+		"store":         {imports: "event mail tlsresult"},
+		"store/confdb":  {imports: "event mail store tlsresult"},
+		"store/countdb": {imports: "mail store"},
+		"store/sqlite":  {imports: "event mail store store/confdb store/countdb"},
+		"peers":         {imports: "store"},
 
 		// What follows from events.
 		"follow": {imports: "event mail store", tests: "store/sqlite"},
+		"tally":  {imports: "event follow mail store", tests: "store/sqlite"},
 		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
 		// What can be proven afterwards: the nouns and the judge, and who keeps the log.
 		"evidence/proof": {imports: "event mail"},
@@ -52,13 +54,15 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"compose":         {imports: "mail"},
+		"signing":         {imports: "mail"},
+		"credential":      {imports: "mail store"},
+		"accept":          {imports: "compose event mail signing store", tests: "store/sqlite"},
+		"httpapi/door":    {imports: "accept compose mail store"},
+		"httpapi/numbers": {imports: "httpapi/door mail store tally", tests: "event store/sqlite"},
+		"httpapi/logs":    {imports: "event event/filter httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi":         {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"submission":      {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -70,8 +74,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/logs httpapi/numbers impact lab mail mtasts mx " +
+			"netguard peers pkix queue signing smtpclient store store/sqlite submission tally throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -56,6 +56,7 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Numbers
 	Recorder
 	LinkKeys
 	io.Closer

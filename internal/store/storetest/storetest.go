@@ -47,6 +47,7 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Numbers", numberTests},
 		{"Recorder", recorderTests},
 		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
