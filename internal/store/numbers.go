@@ -114,7 +114,6 @@ const (
 	Rejected              Counter = 3
 	DeliveredSMTP         Counter = 4
 	DeliveredHTTP         Counter = 5
-	DeliveredFirstAttempt Counter = 6 // of those delivered
 	DeliveredLater        Counter = 7 // of those delivered, at the second attempt or later
 	Opened                Counter = 8
 	Clicked               Counter = 9

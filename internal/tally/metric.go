@@ -83,7 +83,7 @@ var metrics = [...]Metric{
 	count("suppressed_bounces_count", store.SuppressedBounce),
 	count("suppressed_unsubscribed_count", store.SuppressedUnsubscribe),
 	count("suppressed_complaints_count", store.SuppressedComplaint),
-	count("delivered_first_attempt_count", store.DeliveredFirstAttempt),
+	{Name: "delivered_first_attempt_count", of: func(s *Sums) int64 { return s.Delivered() - s[store.DeliveredLater] }},
 	count("delayed_first_attempt_count", store.DelayedFirstAttempt),
 	count("delivered_subsequent_count", store.DeliveredLater),
 	count("delivered_two_plus_attempts_count", store.DeliveredLater),

@@ -145,11 +145,11 @@ func Kinds(kinds []store.Counter, r *event.Record) []store.Counter {
 	case event.Rejected:
 		return append(kinds, store.Rejected)
 	case event.Delivered:
-		attempt := store.DeliveredFirstAttempt
+		kinds = append(kinds, store.DeliveredSMTP)
 		if attemptNo(r) > 1 {
-			attempt = store.DeliveredLater
+			kinds = append(kinds, store.DeliveredLater)
 		}
-		return append(kinds, store.DeliveredSMTP, attempt)
+		return kinds
 	case event.FailedTemporary:
 		return temporaryKinds(append(kinds, store.TemporaryFailed), r)
 	case event.FailedPermanent:

@@ -8,18 +8,27 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sealpost/sealpost/internal/store"
 )
 
-// seenEvery is how many seconds pass before a series is noted as seen again.
+// seenEvery is how many seconds pass before a tag is noted as seen again. Every series is with
+// a new hour: questions pass over those that were not seen since their first hour.
 const seenEvery = 60
+
+// stale reports whether a series that is noted as seen at last should be noted again. Both
+// are seconds since 1970.
+func stale(v store.View, last, now int64) bool {
+	return now/3600 > last/3600 || v == store.ViewTag && now >= last+seenEvery
+}
 
 // AddCounts adds to counters and keeps the position.
 func (db *DB) AddCounts(ctx context.Context, c *store.Counts) error {
 	var a *adding
 	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
-		a = &adding{db: db, q: q, learned: map[store.SeriesKey]known{}, grown: map[size]int{}, cells: map[cell]int64{}}
+		a = &adding{db: db, q: q, learned: map[store.SeriesKey]known{}, grown: map[size]int{}, cells: map[cell]int64{}, stmts: map[string]*sql.Stmt{}}
+		defer a.close()
 		return a.run(ctx, c)
 	}, func() { a.remember() })
 	if err != nil {
@@ -41,6 +50,42 @@ type adding struct {
 	learned map[store.SeriesKey]known
 	grown   map[size]int
 	cells   map[cell]int64
+	stmts   map[string]*sql.Stmt
+}
+
+// prepared returns the statement, which is prepared once.
+func (a *adding) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s, ok := a.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := a.q.PrepareContext(ctx, query)
+	if err == nil {
+		a.stmts[query] = s
+	}
+	return s, err
+}
+
+func (a *adding) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := a.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+// scan reads the one row of a query.
+func (a *adding) scan(ctx context.Context, query string, args []any, into ...any) error {
+	s, err := a.prepared(ctx, query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRowContext(ctx, args...).Scan(into...)
+}
+
+func (a *adding) close() {
+	for _, s := range a.stmts {
+		_ = s.Close() // the transaction says what went wrong
+	}
 }
 
 // remember keeps what a transaction learned that is now on disk.
@@ -94,8 +139,8 @@ func (a *adding) find(ctx context.Context, key store.SeriesKey, add *store.Addit
 			return 0, err
 		}
 	}
-	if last := add.Last.Unix(); k.id != 0 && last >= k.last+seenEvery {
-		if _, err := a.q.ExecContext(ctx, `UPDATE series SET last_seen = $1 WHERE id = $2 AND last_seen < $1`, last, k.id); err != nil {
+	if last := add.Last.Unix(); k.id != 0 && stale(key.View, k.last, last) {
+		if _, err := a.exec(ctx, `UPDATE series SET last_seen = $1 WHERE id = $2 AND last_seen < $1`, last, k.id); err != nil {
 			return 0, err
 		}
 		k.last = last
@@ -114,8 +159,8 @@ func (a *adding) remembered(key store.SeriesKey) (known, bool) {
 
 func (a *adding) lookUp(ctx context.Context, key store.SeriesKey, add *store.Addition) (known, error) {
 	var k known
-	err := a.q.QueryRowContext(ctx, `SELECT id, last_seen FROM series WHERE domain_id = $1 AND view = $2 AND name = $3 AND second_name = $4`,
-		key.DomainID, int64(key.View), key.Name, key.Second).Scan(&k.id, &k.last)
+	err := a.scan(ctx, `SELECT id, last_seen FROM series WHERE domain_id = $1 AND view = $2 AND name = $3 AND second_name = $4`,
+		[]any{key.DomainID, int64(key.View), key.Name, key.Second}, &k.id, &k.last)
 	if err == nil || !errors.Is(err, sql.ErrNoRows) {
 		return k, err
 	}
@@ -129,9 +174,9 @@ func (a *adding) lookUp(ctx context.Context, key store.SeriesKey, add *store.Add
 		}
 	}
 	k.last = add.Last.Unix()
-	err = a.q.QueryRowContext(ctx, `INSERT INTO series (domain_id, view, name, second_name, shown, description, first_seen, last_seen)
+	err = a.scan(ctx, `INSERT INTO series (domain_id, view, name, second_name, shown, description, first_seen, last_seen)
 		VALUES ($1, $2, $3, $4, $5, '', $6, $7) RETURNING id`,
-		key.DomainID, int64(key.View), key.Name, key.Second, cmp.Or(add.Shown, key.Name), add.First.Unix(), k.last).Scan(&k.id)
+		[]any{key.DomainID, int64(key.View), key.Name, key.Second, cmp.Or(add.Shown, key.Name), add.First.Unix(), k.last}, &k.id)
 	a.grown[size{key.DomainID, key.View}]++
 	return k, err
 }
@@ -167,16 +212,8 @@ const countSQL = `SELECT COUNT(*) FROM series WHERE domain_id = $1 AND view = $2
 
 // once counts what is the first of its kind.
 func (a *adding) once(ctx context.Context, list []store.OnceCount) error {
-	if len(list) == 0 {
-		return nil
-	}
-	note, err := a.q.PrepareContext(ctx, `INSERT INTO counted_once (message_id, recipient, counter) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return err
-	}
-	defer note.Close()
 	for _, o := range list {
-		r, err := note.ExecContext(ctx, int64(o.Message), o.Recipient, int64(o.At.Counter))
+		r, err := a.exec(ctx, `INSERT INTO counted_once (message_id, recipient, counter) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, int64(o.Message), o.Recipient, int64(o.At.Counter))
 		if err != nil {
 			return fmt.Errorf("note what counts once: %w", err)
 		}
@@ -195,20 +232,43 @@ func (a *adding) once(ctx context.Context, list []store.OnceCount) error {
 	return nil
 }
 
-// put writes the counters, in the order of their key.
+// putRows is how many counters one statement writes.
+const putRows = 50
+
+// put writes the counters, in the order of their key, several with one statement.
 func (a *adding) put(ctx context.Context) error {
-	add, err := a.q.PrepareContext(ctx, `INSERT INTO counter (series_id, hour, counter, n) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (series_id, hour, counter) DO UPDATE SET n = counter.n + excluded.n`)
-	if err != nil {
-		return err
-	}
-	defer add.Close()
-	for _, c := range slices.SortedFunc(maps.Keys(a.cells), func(x, y cell) int {
+	cells := slices.SortedFunc(maps.Keys(a.cells), func(x, y cell) int {
 		return cmp.Or(cmp.Compare(x.series, y.series), cmp.Compare(x.at.Hour, y.at.Hour), cmp.Compare(x.at.Counter, y.at.Counter))
-	}) {
-		if _, err := add.ExecContext(ctx, c.series, c.at.Hour, int64(c.at.Counter), a.cells[c]); err != nil {
+	})
+	full, one := putSQL(putRows), putSQL(1)
+	args := make([]any, 0, 4*putRows)
+	for len(cells) > 0 {
+		n, query := putRows, full
+		if len(cells) < putRows {
+			n, query = 1, one
+		}
+		args = args[:0]
+		for _, c := range cells[:n] {
+			args = append(args, c.series, c.at.Hour, int64(c.at.Counter), a.cells[c])
+		}
+		if _, err := a.exec(ctx, query, args...); err != nil {
 			return fmt.Errorf("add to a counter: %w", err)
 		}
+		cells = cells[n:]
 	}
 	return nil
+}
+
+// putSQL returns the statement that adds to n counters.
+func putSQL(n int) string {
+	var b strings.Builder
+	b.WriteString(`INSERT INTO counter (series_id, hour, counter, n) VALUES `)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(`, `)
+		}
+		fmt.Fprintf(&b, `($%d, $%d, $%d, $%d)`, 4*i+1, 4*i+2, 4*i+3, 4*i+4)
+	}
+	b.WriteString(` ON CONFLICT (series_id, hour, counter) DO UPDATE SET n = counter.n + excluded.n`)
+	return b.String()
 }

@@ -97,6 +97,15 @@ var numberTests = []test{
 		err := f.s.Sums(f.Context(), store.SumQuery{Domains: []int64{domainA}, View: store.ViewTag, To: 300}, func(store.Sum) error { return stop })
 		f.is(err, stop)
 	}},
+	{"an hour that has just begun is found", func(f *fixture) {
+		key := series(domainA, store.ViewDevice, "mobile")
+		for i, at := range []time.Time{t0.Add(-time.Second), t0.Add(time.Second)} {
+			f.must(f.s.AddCounts(f.Context(), &store.Counts{UpTo: mail.ID(i + 1), Series: map[store.SeriesKey]*store.Addition{key: {
+				First: at, Last: at, Counts: map[store.CounterHour]int64{{Hour: store.HourOf(at), Counter: store.Opened}: 1},
+			}}}))
+		}
+		f.same("sums", f.sums(store.SumQuery{Domains: []int64{domainA}, View: store.ViewDevice, From: noon, To: noon + 1}), []string{`11 5 "mobile" "" "mobile" 0: counter 8 is 1`})
+	}},
 	{"what counts once counts once, for each message, recipient and counter", func(f *fixture) {
 		all, tag := series(domainA, store.ViewAll), series(domainA, store.ViewTag, "a")
 		open := func(message mail.ID, recipient string, counter store.Counter) {
