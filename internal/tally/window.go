@@ -61,36 +61,6 @@ func (r Resolution) step() int64 {
 	return 24
 }
 
-// ParseDuration returns the moment that lies a duration before end: a number and h, d or m,
-// which is a month.
-func ParseDuration(s string, end time.Time) (time.Time, error) {
-	bad := errors.New("a duration is a number and h, d or m")
-	s = strings.TrimSpace(s)
-	if s == "" || len(s) > 10 {
-		return time.Time{}, bad
-	}
-	n, err := strconv.ParseUint(s[:len(s)-1], 10, 31)
-	if err != nil || n == 0 || n > 1_000_000 {
-		return time.Time{}, bad
-	}
-	switch s[len(s)-1] {
-	case 'h':
-		return notBefore1970(end.Add(-time.Duration(n) * time.Hour))
-	case 'd':
-		return notBefore1970(end.AddDate(0, 0, -int(n)))
-	case 'm':
-		return notBefore1970(end.AddDate(0, -int(n), 0))
-	}
-	return time.Time{}, bad
-}
-
-func notBefore1970(t time.Time) (time.Time, error) {
-	if t.Year() < 1970 {
-		return t, errors.New("the duration begins before 1970")
-	}
-	return t, nil
-}
-
 // MaxBuckets is how many buckets a window may have where each is shown, empty or not.
 const MaxBuckets = 10_000
 
@@ -118,7 +88,7 @@ func (w Window) hours() (from, to int64) {
 	return store.HourOf(w.Resolution.Floor(w.Start)), store.HourOf(w.Resolution.Next(w.Resolution.Floor(w.End)))
 }
 
-// Duration returns the length of the window as ParseDuration reads it.
+// Duration returns the length of the window as requests have it.
 func (w Window) Duration() string {
 	d := w.End.Sub(w.Start)
 	if d%(24*time.Hour) == 0 && d > 0 {

@@ -110,7 +110,7 @@ func (q *metricsQuery) setWindow(now time.Time) error {
 	w.Start = w.End.AddDate(0, 0, -sinceDays)
 	switch {
 	case q.Duration != "":
-		if w.Start, err = tally.ParseDuration(q.Duration, w.End); err != nil {
+		if w.Start, err = door.ParseSpan(q.Duration, w.End); err != nil {
 			return door.BadRequest("'duration' attribute is invalid")
 		}
 	case q.Start != "":

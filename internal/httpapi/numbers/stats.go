@@ -156,7 +156,7 @@ func window(p door.Params, now time.Time) (tally.Window, error) {
 	w.Start = w.End.AddDate(0, 0, -sinceDays)
 	switch s, d := p.Get("start"), p.Get("duration"); {
 	case d != "":
-		w.Start, err = tally.ParseDuration(d, w.End)
+		w.Start, err = door.ParseSpan(d, w.End)
 		if err != nil {
 			return w, door.BadRequest("'duration' parameter: %s", err)
 		}
