@@ -11,8 +11,12 @@ import (
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
-// maxVariables is how many octets of variables (names and values) one event shows.
-const maxVariables = 4 << 10
+// Limits on what one event repeats of its message. The whole is in the stored message.
+const (
+	maxVariables  = 4 << 10 // octets of variables, names and values
+	maxRecipients = 50      // recipients
+	maxTo         = 2 << 10 // octets of the To field
+)
 
 // A Wire is an event as the events API and webhooks show it. Its JSON is the
 // contract: fields are only ever added, lists and objects are never null.
@@ -140,9 +144,9 @@ func Render(r *Record, m *Meta, base string) Wire {
 		DeliveryStatus: r.Data.Status,
 		Reject:         r.Data.Reject,
 		Message: WireMessage{
-			Headers:     WireHeaders{To: m.To, From: m.From, Subject: m.Subject, MessageID: m.MessageID},
+			Headers:     WireHeaders{To: shownTo(m.To), From: m.From, Subject: m.Subject, MessageID: m.MessageID},
 			Attachments: nonNil(m.Attachments),
-			Recipients:  nonNil(m.Recipients),
+			Recipients:  shownRecipients(m.Recipients, r.Recipient),
 			Size:        m.Size,
 		},
 		Tags:          nonNil(m.Tags),
@@ -199,6 +203,31 @@ func shownVariables(vars map[string]string) map[string]string {
 		left -= len(value)
 	}
 	return shown
+}
+
+// shownRecipients returns the first recipients of a message, within the limit of an event, with the event's
+// own among them: it takes the place of the last.
+func shownRecipients(all []string, own string) []string {
+	if len(all) <= maxRecipients {
+		return nonNil(all)
+	}
+	shown := slices.Clone(all[:maxRecipients])
+	if own != "" && !slices.Contains(shown, own) {
+		shown[maxRecipients-1] = own
+	}
+	return shown
+}
+
+// shownTo cuts a To field with very many recipients behind one of them.
+func shownTo(to string) string {
+	if len(to) <= maxTo {
+		return to
+	}
+	cut := strings.LastIndex(to[:maxTo], ", ")
+	if cut < 0 {
+		return strings.ToValidUTF8(to[:maxTo], "")
+	}
+	return to[:cut] + ", …"
 }
 
 func nonNil[T any](s []T) []T {

@@ -133,3 +133,14 @@ func (s *search) only(attribute string) string {
 	}
 	return ""
 }
+
+// tags returns the tags that every event of the answer has.
+func (s *search) tags() []string {
+	var tags []string
+	for i := range s.Where {
+		if c := &s.Where[i]; c.Attribute == "tag" && !c.Not && !c.Contains && len(c.Values) == 1 {
+			tags = append(tags, c.Values[0])
+		}
+	}
+	return tags
+}

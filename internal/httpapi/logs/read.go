@@ -72,7 +72,7 @@ func (s *source) read(ctx context.Context, at position, limit int) (run, error) 
 func (s *source) query(at position, limit int) store.EventQuery {
 	c := s.search
 	q := store.EventQuery{
-		Ascending: c.Desc == at.Back, Limit: limit, Types: c.Types, Recipient: c.only("recipient"), MessageID: c.only("message_id"),
+		Ascending: c.Desc == at.Back, Limit: limit, Types: c.Types, Recipient: c.only("recipient"), MessageID: c.only("message_id"), Tags: c.tags(),
 		Match: func(r *event.Record, m *event.Meta) bool { return s.domains[r.DomainID] != nil && c.matches(r, m) },
 	}
 	q.After, q.Before = c.ids()

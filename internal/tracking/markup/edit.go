@@ -24,16 +24,6 @@ type Edit struct {
 	Footer string
 }
 
-// Uses reports whether the text holds one of the placeholders.
-func (e *Edit) Uses(text string) bool {
-	for place := range e.Places {
-		if strings.Contains(text, place) {
-			return true
-		}
-	}
-	return false
-}
-
 // fill puts the values in the places of a text.
 func (e *Edit) fill(text string) string {
 	if !strings.Contains(text, "%") || len(e.Places) == 0 {

@@ -12,6 +12,9 @@ import (
 // every other attribute stay. The document is in a character set that contains ASCII.
 func HTML(src string, e Edit) string {
 	src = e.fill(src)
+	if e.Link == nil && e.Footer == "" && e.Pixel == "" {
+		return src
+	}
 	d := scan(src, e.Link)
 	if e.Footer != "" {
 		d.add(d.bottom, e.fill(e.Footer))

@@ -25,8 +25,11 @@ func followed(link string) (u string, ok bool) {
 	if !isWeb(u) {
 		return "", false
 	}
-	u = strings.NewReplacer("\t", "", "\r", "", "\n", "", " ", "%20").Replace(u)
-	if len(u) > MaxURL || strings.ContainsFunc(u, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) || placeholder.MatchString(u) {
+	if strings.ContainsAny(u, "\t\r\n ") {
+		u = strings.NewReplacer("\t", "", "\r", "", "\n", "", " ", "%20").Replace(u)
+	}
+	unfit := func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }
+	if len(u) > MaxURL || strings.ContainsFunc(u, unfit) || strings.Contains(u, "%") && placeholder.MatchString(u) {
 		return "", false
 	}
 	parsed, err := url.Parse(u)

@@ -8,7 +8,8 @@ import (
 
 // Text returns plain text with the edit made. Links are those that begin with http:// or https:// and
 // stand bare, as programs that show mail find them. A link whose end is not certain stays: one in
-// angle brackets that is broken over lines, or one that letters beyond ASCII follow without a space.
+// angle brackets that is broken over lines, one before a space at the end of its line, or one
+// that letters beyond ASCII follow without a space.
 func Text(src string, e Edit) string {
 	src = e.fill(src)
 	changes := links(src, e.Link)
@@ -83,6 +84,11 @@ func linkEnd(src string, start int) (end int, certain bool) {
 		n = len(rest)
 	}
 	if r, size := utf8.DecodeRuneInString(rest[n:]); size > 0 && r >= utf8.RuneSelf && !unicode.IsPunct(r) && !unicode.IsSpace(r) {
+		return start + n, false
+	}
+	// A space at the end of a line may mean that the line goes on without one (RFC 3676 section 4.2,
+	// DelSp), and then so does the link.
+	if strings.HasPrefix(rest[n:], " \r\n") || strings.HasPrefix(rest[n:], " \n") {
 		return start + n, false
 	}
 	return start + len(withoutPunctuation(rest[:n])), true

@@ -19,6 +19,8 @@ func TestText(t *testing.T) {
 		{"<https://example.com/a>", "<{https://example.com/a}>"},
 		{"<https://example.com/a b>", "<https://example.com/a b>"},
 		{"<https://example.com/long\r\n/broken>", "<https://example.com/long\r\n/broken>"},
+		{"https://example.com/long \r\n/flowed", "https://example.com/long \r\n/flowed"},
+		{"https://example.com/a. \nb", "https://example.com/a. \nb"},
 		{"<https://example.com/never closed", "<https://example.com/never closed"},
 		{"\"https://example.com/a\"", "\"{https://example.com/a}\""},
 		{"'https://example.com/a'", "'{https://example.com/a}'"},
