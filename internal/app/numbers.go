@@ -10,5 +10,5 @@ import (
 // counted and from the events themselves.
 func (a *app) buildNumbers() {
 	a.rooms = append(a.rooms, tally.New(tally.Roles{Journal: a.tail, Numbers: a.store, Domains: a.store}, a.cfg.Retention.Events, a.log))
-	a.surfaces = append(a.surfaces, numbers.New(a.store, a.store), logs.New(a.store, a.store))
+	a.surfaces = append(a.surfaces, numbers.New(a.store, a.store, numbers.Config{}), logs.New(a.store, a.store, logs.Config{}))
 }

@@ -29,7 +29,9 @@ type rig struct {
 	domains map[string]store.Domain
 }
 
-func newRig(t testing.TB, more ...string) *rig {
+func newRig(t testing.TB, more ...string) *rig { return newLimitedRig(t, 0, more...) }
+
+func newLimitedRig(t testing.TB, limit int, more ...string) *rig {
 	t.Helper()
 	s, err := sqlite.Open(context.Background(), sqlite.Options{Dir: filepath.Join(t.TempDir(), "data"), MinFree: -1})
 	if err != nil {
@@ -57,7 +59,7 @@ func newRig(t testing.TB, more ...string) *rig {
 		}
 	}
 	log := slog.New(slog.DiscardHandler)
-	rg.handler = door.New(door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, door.Deps{Keys: s, Domains: s, Log: log}, logs.New(s, s).Routes()).Handler()
+	rg.handler = door.New(door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, door.Deps{Keys: s, Domains: s, Log: log}, logs.New(s, s, logs.Config{MaxRequests: limit}).Routes()).Handler()
 	return rg
 }
 

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -14,11 +15,14 @@ import (
 	"github.com/sealpost/sealpost/internal/store"
 )
 
-// The limit on requests, for each account.
-const (
-	maxRequests = 500
-	requestSpan = 10 * time.Second
-)
+// Config is what the operator sets.
+type Config struct {
+	// MaxRequests is how many requests an account may make in ten seconds; 0: 500.
+	MaxRequests int
+}
+
+// requestSpan is the span of time of MaxRequests.
+const requestSpan = 10 * time.Second
 
 // A Surface is the call. It is safe for concurrent use.
 type Surface struct {
@@ -28,8 +32,8 @@ type Surface struct {
 }
 
 // New returns the call.
-func New(domains store.Domains, events store.Events) *Surface {
-	return &Surface{domains: domains, events: events, limit: door.NewLimit(maxRequests, requestSpan)}
+func New(domains store.Domains, events store.Events, cfg Config) *Surface {
+	return &Surface{domains: domains, events: events, limit: door.NewLimit(cmp.Or(cfg.MaxRequests, 500), requestSpan)}
 }
 
 // Routes lists the call.

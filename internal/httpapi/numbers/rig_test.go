@@ -31,7 +31,7 @@ type rig struct {
 	upTo    mail.ID
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, limit int) *rig {
 	t.Helper()
 	s, err := sqlite.Open(context.Background(), sqlite.Options{Dir: filepath.Join(t.TempDir(), "data"), MinFree: -1})
 	if err != nil {
@@ -59,7 +59,7 @@ func newRig(t testing.TB) *rig {
 		}
 	}
 	log := slog.New(slog.DiscardHandler)
-	rg.handler = door.New(door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, door.Deps{Keys: s, Domains: s, Log: log}, numbers.New(s, s).Routes()).Handler()
+	rg.handler = door.New(door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, door.Deps{Keys: s, Domains: s, Log: log}, numbers.New(s, s, numbers.Config{MaxRequests: limit}).Routes()).Handler()
 	return rg
 }
 
@@ -81,9 +81,11 @@ var monday = time.Date(2025, 2, 24, 9, 30, 0, 0, time.UTC)
 
 // newStory returns a rig where some mail was sent: of example.com on Monday, with opens and clicks on
 // Tuesday, and a little of the others.
-func newStory(t testing.TB) *rig {
+func newStory(t testing.TB) *rig { return newLimitedStory(t, 0) }
+
+func newLimitedStory(t testing.TB, limit int) *rig {
 	t.Helper()
-	rg := newRig(t)
+	rg := newRig(t, limit)
 	status := func(code int) *event.Status { return &event.Status{AttemptNo: 1, Code: code} }
 	ip := "192.0.2.10"
 	for i, rcpt := range []string{"ann@gmail.com", "bo@gmail.com", "cy@example.net"} {

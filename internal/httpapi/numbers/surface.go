@@ -1,6 +1,7 @@
 package numbers
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -10,6 +11,16 @@ import (
 	"github.com/sealpost/sealpost/internal/tally"
 )
 
+// Config is what the operator sets.
+type Config struct {
+	// MaxRequests is how many requests an account may make in ten seconds; 0: 500. It concerns
+	// the calls about metrics.
+	MaxRequests int
+}
+
+// requestSpan is the span of time of MaxRequests.
+const requestSpan = 10 * time.Second
+
 // A Surface is the group of calls. It is safe for concurrent use.
 type Surface struct {
 	domains store.Domains
@@ -18,15 +29,9 @@ type Surface struct {
 	limit   *door.Limit
 }
 
-// The limit on metrics, for each account.
-const (
-	maxRequests = 500
-	requestSpan = 10 * time.Second
-)
-
 // New returns the calls.
-func New(domains store.Domains, numbers store.Numbers) *Surface {
-	return &Surface{domains: domains, numbers: numbers, book: tally.NewBook(numbers), limit: door.NewLimit(maxRequests, requestSpan)}
+func New(domains store.Domains, numbers store.Numbers, cfg Config) *Surface {
+	return &Surface{domains: domains, numbers: numbers, book: tally.NewBook(numbers), limit: door.NewLimit(cmp.Or(cfg.MaxRequests, 500), requestSpan)}
 }
 
 // Routes lists the calls.
