@@ -3,7 +3,6 @@ package numbers_test
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -123,9 +122,4 @@ func (rg *rig) post(key, path, body string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	return rg.do(key, r)
-}
-
-// span are the parameters of the week of the story.
-func span() string {
-	return fmt.Sprintf("start=%d&end=%d", monday.AddDate(0, 0, -1).Unix(), monday.AddDate(0, 0, 2).Unix())
 }
