@@ -143,6 +143,9 @@ func (s *draftSource) write(ctx context.Context, w io.Writer, l *letter) (compos
 // draftFor returns the draft of a letter.
 func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
 	d := s.base
+	if !s.j.several {
+		d.Boundary = "" // that of copies
+	}
 	if l.person == nil {
 		return d, nil
 	}

@@ -28,6 +28,7 @@ type job struct {
 	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena
+	several  bool         // there are many letters, each with differences of its own
 	sharedID string       // Message-ID of letters for which none was asked
 	written  atomic.Int64 // octets of all letters
 }
@@ -53,6 +54,7 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	j.several = len(letters) > 1
 	j.sharedID = messageIDOf(letters[0].id, j.now, j.domain.Name)
 	j.arena = newArena(j.room.cfg.SpoolDir, MaxExpanded)
 	if err := j.writeAll(ctx, letters); err != nil {
