@@ -172,6 +172,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	if err := a.buildSuppressions(ctx); err != nil {
 		return nil, err
 	}
+	a.buildNumbers()
 	if err := a.buildDoors(ctx); err != nil {
 		return nil, err
 	}

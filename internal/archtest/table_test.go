@@ -32,13 +32,15 @@ func table() map[string]room {
 		"netguard":     {},
 
 		// Storage: the contract, and those who keep it.
-		"store":        {imports: "event mail tlsresult"},
-		"store/confdb": {imports: "event mail store tlsresult"},
-		"store/sqlite": {imports: "event mail store store/confdb"},
-		"peers":        {imports: "store"},
+		"store":         {imports: "event mail tlsresult"},
+		"store/confdb":  {imports: "event mail store tlsresult"},
+		"store/countdb": {imports: "mail store"},
+		"store/sqlite":  {imports: "event mail store store/confdb store/countdb"},
+		"peers":         {imports: "store"},
 
 		// What follows from events.
 		"follow": {imports: "event mail store", tests: "store/sqlite"},
+		"tally":  {imports: "event follow mail store", tests: "store/sqlite"},
 		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
 		// What can be proven afterwards: the nouns and the judge, and who keeps the log.
 		"evidence/proof": {imports: "event mail"},
@@ -63,6 +65,8 @@ func table() map[string]room {
 		"credential":        {imports: "mail store"},
 		"accept":            {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":      {imports: "accept compose mail store strictjson"},
+		"httpapi/numbers":   {imports: "httpapi/door mail store tally", tests: "event store/sqlite"},
+		"httpapi/logs":      {imports: "event httpapi/door mail store", tests: "store/sqlite"},
 		"httpapi/envelopes": {imports: "httpapi/door mail store"},
 		"httpapi/templates": {imports: "handlebars httpapi/door store"},
 		"httpapi/routes":    {imports: "httpapi/door mail routing store"},
@@ -88,8 +92,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking impact lab mail " +
-			"mtasts mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/logs httpapi/numbers httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking impact lab " +
+			"mail mtasts mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

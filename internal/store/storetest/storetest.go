@@ -53,6 +53,7 @@ func Run(t *testing.T, open Opener) {
 		{"Templates", templateTests},
 		{"Routes", routeTests},
 		{"MailingLists", listTests},
+		{"Numbers", numberTests},
 		{"Recorder", recorderTests},
 		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
