@@ -25,6 +25,8 @@ type job struct {
 	others      []mail.Address // those who then get a copy of each
 	from        string         // of the message, as far as it is known
 
+	list     *distribution  // nil: no mailing list
+	stencil  *stencil       // nil: no template
 	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena

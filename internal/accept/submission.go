@@ -17,7 +17,7 @@ const (
 	MaxOptions    = 16384    // octets of the names and values of o:, h:, v: and t: parameters together
 	MaxTags       = 10       // o:tag parameters of a message
 	MaxTag        = 128      // octets of a tag
-	// MaxCopies is how many copies one call with recipient-variables may make: everybody in cc
+	// MaxCopies is how many copies one call with recipient-variables, or to a mailing list, may make: everybody in cc
 	// and bcc gets one of each letter.
 	MaxCopies = 5000
 	// MaxExpanded is the total size of the copies that one call with
@@ -140,6 +140,10 @@ type Config struct {
 	Hostname string
 	// AllowUnverified lets domains send whose DNS records were not seen yet.
 	AllowUnverified bool
+	// Templates finds the templates that messages are made from; nil: there are none.
+	Templates Templates
+	// Lists finds the mailing lists that messages are sent to; nil: there are none.
+	Lists Lists
 	// SpoolDir holds spool files; empty: os.TempDir.
 	SpoolDir string
 	// Lifetime is how long a message is tried when its domain does not say; 0: 8 hours.

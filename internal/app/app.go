@@ -172,6 +172,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	if err := a.buildSuppressions(ctx); err != nil {
 		return nil, err
 	}
+	a.buildNumbers()
 	if err := a.buildDoors(ctx); err != nil {
 		return nil, err
 	}
@@ -266,6 +267,8 @@ func (a *app) buildDoors(ctx context.Context) error {
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
 		Suppressions:    a.store,
+		Templates:       a.store,
+		Lists:           a.store,
 		Horizon:         a.cfg.Accept.ScheduleHorizon,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
@@ -276,6 +279,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)
 	}
+	a.buildStored()
 	a.api = httpapi.New(httpapi.Config{
 		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
 		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,

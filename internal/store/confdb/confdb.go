@@ -59,6 +59,7 @@ type DB struct {
 	keys        map[[32]byte]store.Key
 	credentials map[string]store.Credential
 	overrides   map[int64]override
+	versions    versions
 	targets     map[target][]mail.Override // by what they count for, those that may be active
 }
 
@@ -73,6 +74,7 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 		keys:        map[[32]byte]store.Key{},
 		credentials: map[string]store.Credential{},
 		overrides:   map[int64]override{},
+		versions:    versions{kept: map[versionKey]store.TemplateVersion{}},
 	}
 	if err := db.loadDomains(ctx, q); err != nil {
 		return nil, fmt.Errorf("read domains: %w", err)

@@ -165,6 +165,7 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 	}, func() {
 		delete(db.domains, id)
 		delete(db.names, name)
+		db.versions.forget() // its templates went with it
 		maps.DeleteFunc(db.keys, func(_ [32]byte, k store.Key) bool { return k.DomainID == id })
 		maps.DeleteFunc(db.credentials, func(_ string, c store.Credential) bool { return c.DomainID == id })
 	})

@@ -9,8 +9,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/pressly/goose/v3"
-
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/store/confdb"
 )
@@ -89,21 +87,7 @@ func (c *config) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, c.db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, newest, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if have > newest {
-		return fmt.Errorf("its schema has version %d, this program knows %d: %w", have, newest, store.ErrNewer)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+	return migrate(ctx, c.db, files)
 }
 
 // write is the confdb.Transactor.

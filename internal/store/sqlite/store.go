@@ -73,6 +73,7 @@ type configuration = confdb.DB
 // store.Store and a few about its health.
 type Store struct {
 	*configuration // domains, keys and credentials
+	*counters      // of events
 
 	dir       string
 	log       *slog.Logger
@@ -80,6 +81,7 @@ type Store struct {
 	logPages  int // see checkpointPages
 	lock      *os.File
 	config    *config
+	numbers   *numbers
 	space     *space
 	ids       *mail.IDs
 	leases    *leases
@@ -175,6 +177,9 @@ func (s *Store) open(ctx context.Context, node int) error {
 	if s.configuration, err = confdb.Open(ctx, s.config.readers, s.configWrite); err != nil {
 		return err
 	}
+	if err := s.openNumbers(ctx); err != nil {
+		return err
+	}
 	newest, err := s.openDays(ctx, names)
 	if err != nil {
 		return err
@@ -183,7 +188,11 @@ func (s *Store) open(ctx context.Context, node int) error {
 	if err != nil {
 		return err
 	}
-	if s.ids, err = mail.NewIDs(node, max(newest, passed)); err != nil {
+	counted, err := s.counters.Counted(ctx)
+	if err != nil {
+		return err
+	}
+	if s.ids, err = mail.NewIDs(node, max(newest, passed, counted)); err != nil {
 		return err
 	}
 	s.born = s.ids.Next()
@@ -226,6 +235,9 @@ func (s *Store) release() error {
 	}
 	if s.config != nil && s.Err() == nil { // else left as it is, see day.shut
 		errs = append(errs, s.config.close())
+	}
+	if s.numbers != nil && s.Err() == nil {
+		errs = append(errs, s.numbers.close())
 	}
 	s.space.release()
 	if s.lock != nil {
