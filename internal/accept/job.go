@@ -64,6 +64,9 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	for i := range letters {
 		messages[i] = j.message(&letters[i])
 	}
+	if err := j.withhold(ctx, messages); err != nil {
+		return Receipt{}, err
+	}
 	if err := j.commit(ctx, messages); err != nil {
 		return Receipt{}, err
 	}

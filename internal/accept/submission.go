@@ -89,6 +89,10 @@ type Submission struct {
 	// Report: the message carries a TLS report of ours (RFC 8460); see mail.Envelope.
 	// The doors never set it: who could, could hide their sessions from reports.
 	Report bool
+
+	// Notice: the message is a DSN of ours. Like a report it goes also to who has unsubscribed from the domain's mail.
+	// The doors never set it.
+	Notice bool
 }
 
 // A Draft is a message in pieces, from the API.
@@ -142,4 +146,6 @@ type Config struct {
 	Lifetime time.Duration
 	// Horizon is how far ahead a message may be scheduled; 0: 3 days.
 	Horizon time.Duration
+	// Suppressions says who gets no mail of a domain; nil: everybody gets it.
+	Suppressions Suppressor
 }

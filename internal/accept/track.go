@@ -40,11 +40,11 @@ func (p *optionReader) track(key string, f compose.Field) error {
 }
 
 // track decides whether and how the letters are tracked. A tracked letter has one recipient: what is
-// done with its links is that recipient's doing. So it makes one letter of each copy. Reports and
-// answers of machines (a null reverse-path) are left alone.
+// done with its links is that recipient's doing. So it makes one letter of each copy. Reports,
+// notices and answers of machines (a null reverse-path) are left alone.
 func (j *job) track(letters []letter) ([]letter, error) {
 	t := j.room.cfg.Tracker
-	if t == nil || j.s.Report || j.reversePath.IsZero() {
+	if t == nil || j.s.Report || j.s.Notice || j.reversePath.IsZero() {
 		return letters, nil
 	}
 	plan := tracking.Resolve(j.domain.Settings.Tracking, j.opts.track)

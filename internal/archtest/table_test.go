@@ -51,7 +51,8 @@ func table() map[string]room {
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
 		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact store store/sqlite"},
-		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
+		"refusal":    {imports: "mail"},
+		"queue":      {imports: "event mail refusal store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
 		"compose":           {imports: "mail"},
@@ -73,14 +74,16 @@ func table() map[string]room {
 		"tlsrpt/report": {imports: "mail tlsresult"},
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 		// What follows from events.
-		"dsn": {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
+		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/tracking impact lab mail mtasts " +
-			"mx netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/suppressions httpapi/tracking impact lab mail mtasts " +
+			"mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -56,6 +56,8 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Suppressions
+	Imports
 	Recorder
 	LinkKeys
 	io.Closer

@@ -48,6 +48,8 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Suppressions", suppressionTests},
+		{"Imports", importTests},
 		{"Recorder", recorderTests},
 		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
