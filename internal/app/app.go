@@ -42,6 +42,7 @@ import (
 	"github.com/sealpost/sealpost/internal/submission"
 	"github.com/sealpost/sealpost/internal/throttle"
 	"github.com/sealpost/sealpost/internal/tlsrpt"
+	"github.com/sealpost/sealpost/internal/webhook"
 )
 
 // Options are what a command adds to the configuration.
@@ -105,6 +106,7 @@ type app struct {
 	submission *submission.Server      // nil if no listener is configured
 	apiCert    *submission.Certificate // nil if the API is plain HTTP
 	guard      *guard
+	webhooks   *webhook.Room
 	rooms      []room            // further rooms with work of their own, in no order
 	surfaces   []httpapi.Surface // further groups of HTTP calls
 }
@@ -167,6 +169,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	}); err != nil {
 		return nil, &StartError{err}
 	}
+	a.buildWebhooks(roots)
 	if err := a.buildDoors(); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ func table() map[string]room {
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
+		"outhttp":      {tests: "netguard"},
 
 		// Storage: the contract, and those who keep it.
 		"store":        {imports: "event mail tlsresult"},
@@ -52,26 +53,28 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"compose":          {imports: "mail"},
+		"signing":          {imports: "mail"},
+		"credential":       {imports: "mail store"},
+		"accept":           {imports: "compose event mail signing store", tests: "store/sqlite"},
+		"httpapi/door":     {imports: "accept compose mail store"},
+		"httpapi":          {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"httpapi/webhooks": {imports: "event httpapi/door mail outhttp store webhook", tests: "httpapi netguard store/sqlite"},
+		"submission":       {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 		// What follows from events.
-		"dsn": {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"dsn":     {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"webhook": {imports: "event follow mail outhttp store throttle", tests: "netguard store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
 		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+			"httpapi/webhooks netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report webhook", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

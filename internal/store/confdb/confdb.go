@@ -57,6 +57,7 @@ type DB struct {
 	keys        map[[32]byte]store.Key
 	credentials map[string]store.Credential
 	overrides   map[int64]override
+	hooks       hookCache
 	targets     map[target][]mail.Override // by what they count for, those that may be active
 }
 
@@ -83,6 +84,9 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 	}
 	if err := db.loadOverrides(ctx, q); err != nil {
 		return nil, fmt.Errorf("read overrides: %w", err)
+	}
+	if err := db.loadWebhooks(ctx, q); err != nil {
+		return nil, fmt.Errorf("read webhooks: %w", err)
 	}
 	return db, nil
 }
