@@ -65,6 +65,7 @@ func (r *Room) attempt(t *target, j job) {
 	}()
 	started := time.Now()
 	body, kind, err := r.compose(t, &j, started)
+	j.inTurn(r.work)
 	if err != nil {
 		r.fault(t, j, kind, err)
 		return

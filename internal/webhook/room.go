@@ -118,7 +118,7 @@ func New(cfg Config, roles Roles, sender Sender, log *slog.Logger) *Room {
 	}
 	r.memory.Store(memory)
 	r.work, r.stop = context.WithCancel(context.Background())
-	r.follower = follow.New(follow.Config{Name: cursorName, Page: 1000, Every: 100 * time.Millisecond}, roles.Journal, roles.Cursors, r.effect, log)
+	r.follower = follow.New(follow.Config{Name: cursorName, Page: 1000}, roles.Journal, roles.Cursors, r.effect, log)
 	return r
 }
 

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,24 @@ type job struct {
 	item  *store.EventItem  // nil: the event has to be read
 	call  store.WebhookCall // Attempts made before
 	first bool
+
+	// First attempts are made in the order of their events: each waits for before, nil
+	// for none, and closes begun when it is made.
+	before <-chan struct{}
+	begun  chan struct{}
+}
+
+// inTurn waits until the attempts before it have begun, and lets the next one begin.
+func (j *job) inTurn(ctx context.Context) {
+	if j.before != nil {
+		select {
+		case <-j.before:
+		case <-ctx.Done():
+		}
+	}
+	if j.begun != nil {
+		close(j.begun)
+	}
 }
 
 // A target is one URL with what waits for it. Fields below mu are guarded by it.
@@ -41,7 +60,8 @@ type target struct {
 	live    bool
 	read    mail.ID // events up to it were put into queue, or need not be
 	queue   []*store.EventItem
-	started []start // first attempts made or under way, by event, from the oldest not dealt with
+	last    <-chan struct{} // closed when the latest first attempt has begun
+	started []start         // first attempts made or under way, by event, from the oldest not dealt with
 	reading bool
 
 	// Calls that wait in the table.
@@ -200,7 +220,9 @@ func (t *target) next() (job, bool) {
 	t.queue[0] = nil
 	t.queue = t.queue[1:]
 	t.started = append(t.started, start{event: item.ID})
-	return job{item: item, first: true, call: store.WebhookCall{Target: t.id, Event: item.ID, DomainID: item.DomainID}}, true
+	before, begun := t.last, make(chan struct{})
+	t.last = begun
+	return job{item: item, first: true, before: before, begun: begun, call: store.WebhookCall{Target: t.id, Event: item.ID, DomainID: item.DomainID}}, true
 }
 
 // finish notes that a job was dealt with.
