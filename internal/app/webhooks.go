@@ -3,10 +3,7 @@ package app
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"net"
-	"net/netip"
-	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -27,7 +24,7 @@ func (a *app) buildWebhooks(roots *x509.CertPool) {
 	a.rooms = append(a.rooms, webhookRoom{a.webhooks, client})
 	a.surfaces = append(a.surfaces, webhooks.New(webhooks.Deps{
 		Hooks: a.store, Domains: a.store, Room: a.webhooks,
-		CheckURL: func(ctx context.Context, url string) error { return a.checkWebhookURL(ctx, dialer, url) },
+		CheckURL: func(ctx context.Context, url string) error { return dialer.Check(ctx, url, a.webhookPolicy().Check) },
 	}))
 }
 
@@ -52,37 +49,6 @@ func (a *app) webhookPolicy() netguard.Policy {
 func (a *app) dialWebhook(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{ControlContext: a.webhookPolicy().ControlContext}
 	return d.DialContext(ctx, network, address)
-}
-
-// checkWebhookURL says why a URL could not be called. It is for the one who sets it: what
-// counts is the check when a connection is made. A name that cannot be looked up
-// at the moment is taken.
-func (a *app) checkWebhookURL(ctx context.Context, d outhttp.Dialer, url string) error {
-	u, err := outhttp.ParseURL(url)
-	if err != nil {
-		return err
-	}
-	port := uint64(443)
-	if u.Scheme == "http" {
-		port = 80
-	}
-	if u.Port() != "" {
-		port, _ = strconv.ParseUint(u.Port(), 10, 16) // checked above
-	}
-	addrs, err := d.Addresses(ctx, u.Hostname())
-	if errors.Is(err, outhttp.ErrNoAddress) {
-		return outhttp.ErrNoAddress
-	}
-	policy := a.webhookPolicy()
-	for _, addr := range addrs {
-		if policy.Check(netip.AddrPortFrom(addr, uint16(port))) == nil {
-			return nil
-		}
-	}
-	if err != nil || len(addrs) == 0 {
-		return nil
-	}
-	return errors.New("its address may not be called: it is not a public one")
 }
 
 // webhookMetrics declares the metrics of webhooks; the help says what is normal.

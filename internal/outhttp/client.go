@@ -95,7 +95,7 @@ func (c *Client) Post(ctx context.Context, address, contentType string, body []b
 	defer resp.Body.Close()
 	head, err := io.ReadAll(io.LimitReader(resp.Body, MaxAnswer))
 	if err != nil {
-		return Answer{}, fmt.Errorf("the answer (status %d) broke off: %w", resp.StatusCode, reason(err))
+		return Answer{}, fmt.Errorf("the answer with status %d broke off: %w", resp.StatusCode, reason(err))
 	}
 	return Answer{Status: resp.StatusCode, Text: text(head)}, nil
 }
@@ -104,6 +104,9 @@ func (c *Client) Post(ctx context.Context, address, contentType string, body []b
 func reason(err error) error {
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		err = e.Err
+	}
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the connection was closed without an answer: %w", io.EOF)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -49,6 +50,36 @@ func (d Dialer) DialContext(ctx context.Context, network, address string) (net.C
 		}
 	}
 	return nil, errors.Join(failed...)
+}
+
+// Check says why a URL could not be called: it is none, its host does not exist, or none
+// of the host's addresses is allowed. It is for the one who names the URL; what counts is
+// the check when a connection is made. A host that cannot be looked up at the moment is taken.
+func (d Dialer) Check(ctx context.Context, address string, allowed func(netip.AddrPort) error) error {
+	u, err := ParseURL(address)
+	if err != nil {
+		return err
+	}
+	port := uint64(443)
+	if u.Scheme == "http" {
+		port = 80
+	}
+	if u.Port() != "" {
+		port, _ = strconv.ParseUint(u.Port(), 10, 16) // ParseURL looked at it
+	}
+	addrs, err := d.Addresses(ctx, u.Hostname())
+	if errors.Is(err, ErrNoAddress) {
+		return ErrNoAddress
+	}
+	for _, a := range addrs {
+		if allowed(netip.AddrPortFrom(a, uint16(port))) == nil {
+			return nil
+		}
+	}
+	if len(addrs) == 0 {
+		return nil
+	}
+	return errors.New("its address may not be called: it is not a public one")
 }
 
 // ErrNoAddress: the name does not exist, or has no address.

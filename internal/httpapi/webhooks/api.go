@@ -146,7 +146,7 @@ func (a *API) showKey(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	return door.Reply(w, keyView("success", k))
+	return door.Reply(w, keyView("", k))
 }
 
 // maxOverlap is the longest time for which an old key may go on to sign.
@@ -177,7 +177,7 @@ func (a *API) rotateKey(w http.ResponseWriter, r *door.Request) error {
 }
 
 type keyJSON struct {
-	Message   string    `json:"message"`
+	Message   string    `json:"message,omitempty"`
 	Key       string    `json:"http_signing_key"`
 	SignsFrom time.Time `json:"signs_from,omitzero"` // while the key before still signs
 }

@@ -164,6 +164,8 @@ func (a *API) test(w http.ResponseWriter, r *door.Request) error {
 		return err
 	case err != nil:
 		v.Message = err.Error()
+	case v.Code >= 300 && v.Code < 400:
+		v.Message = http.StatusText(v.Code) + " (redirects are not followed)"
 	case v.Message == "":
 		v.Message = http.StatusText(v.Code)
 	}

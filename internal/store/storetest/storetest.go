@@ -47,6 +47,7 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Webhooks", webhookTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
