@@ -112,11 +112,23 @@ func reason(err error) error {
 		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 	}
 	s := err.Error()
-	if cut := text([]byte(s)); cut != s {
-		return errors.New(cut)
+	if cut := text([]byte(strings.ReplaceAll(s, "\n", "; "))); cut != s { // joined errors have a line each
+		return &shownError{cut, err}
 	}
 	return err
 }
+
+// A shownError is an error whose text is fit to be shown.
+type shownError struct {
+	text string
+	err  error
+}
+
+// Error returns the text.
+func (e *shownError) Error() string { return e.text }
+
+// Unwrap returns the error as it was.
+func (e *shownError) Unwrap() error { return e.err }
 
 // text returns the beginning of foreign octets as text on one line.
 func text(b []byte) string {
