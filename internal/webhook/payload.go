@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -56,9 +57,11 @@ func payload(w event.Wire, k keys, now time.Time, token string) ([]byte, error) 
 		parent := Sign(k.parent, now, token)
 		body.Parent = &parent
 	}
-	b, err := json.Marshal(body)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // octet for octet what the events API says
+	if err := enc.Encode(body); err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", w.ID, err)
 	}
-	return b, nil
+	return bytes.TrimSpace(b.Bytes()), nil
 }
