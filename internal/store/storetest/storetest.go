@@ -33,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 	}{
 		{"Accept", acceptTests},
 		{"Content", contentTests},
+		{"Together", togetherTests},
 		{"Lease", leaseTests},
 		{"Settle", settleTests},
 		{"Rows", rowTests},
@@ -48,6 +49,8 @@ func Run(t *testing.T, open Opener) {
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
 		{"Webhooks", webhookTests},
+		{"Recorder", recorderTests},
+		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
