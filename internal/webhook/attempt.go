@@ -149,7 +149,7 @@ func (r *Room) fault(t *target, j job, kind string, err error) {
 	} else {
 		j.call.Due = now.Add(r.cfg.Schedule[0])
 		t.pending.keep(j.call)
-		r.log.Warn("a webhook call could not be prepared", "url", t.url, "event", j.call.Event.String(), "error", err)
+		r.log.Warn("a webhook call could not be prepared", "url", t.shown(), "event", j.call.Event.String(), "error", err)
 	}
 	t.pending.attempts = append(t.pending.attempts, store.WebhookAttempt{
 		Target: t.id, At: now, Event: j.call.Event, Kind: kind, Attempt: j.call.Attempts + 1, Outcome: string(outcome), Error: err.Error(),
@@ -218,7 +218,7 @@ func (r *Room) disable(t *target, now time.Time) {
 	t.disabledAt = now
 	t.calls = nil
 	r.log.Warn("a webhook is disabled: it has not taken an event for too long. Repair it, then enable it with sealpost webhook enable",
-		"url", t.url, "failing_since", t.failingSince, "error", t.lastError)
+		"url", t.shown(), "failing_since", t.failingSince, "error", t.lastError)
 }
 
 // note puts the attempt into the log of deliveries. What went well at once stays in memory. t is locked.

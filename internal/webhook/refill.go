@@ -45,7 +45,7 @@ func (r *Room) readOn(t *target) {
 	now := time.Now()
 	if err != nil {
 		if r.work.Err() == nil {
-			r.log.Warn("a webhook target could not read the log and tries again", "url", t.url, "error", err)
+			r.log.Warn("a webhook target could not read the log and tries again", "url", t.shown(), "error", err)
 			r.wakeAt(t, troublePause)
 		}
 		return
@@ -114,7 +114,7 @@ func (r *Room) fetch(t *target, now time.Time) {
 	t.fetching = false
 	if err != nil {
 		if r.work.Err() == nil {
-			r.log.Warn("calls of a webhook target could not be read and are tried again", "url", t.url, "error", err)
+			r.log.Warn("calls of a webhook target could not be read and are tried again", "url", t.shown(), "error", err)
 			r.wakeAt(t, troublePause)
 		}
 		return

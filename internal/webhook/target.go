@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,6 +152,12 @@ func newTarget(s store.WebhookTarget, cursor mail.ID, limits throttle.Limits) *t
 
 // idle reports that nothing may start, whatever there is.
 func (t *target) idle() bool { return t.gone || !t.disabledAt.IsZero() }
+
+// shown is the URL as the log may have it: queries often hold secrets.
+func (t *target) shown() string {
+	before, _, _ := strings.Cut(t.url, "?")
+	return before
+}
 
 // wants reports whether the target is told of a type.
 func (t *target) wants(typ event.Type) bool { return slices.Contains(t.kinds, typ) }
