@@ -58,6 +58,12 @@ type Store interface {
 	Cursors
 	Webhooks
 	WebhookDeliveries
+	Suppressions
+	Imports
+	Templates
+	Routes
+	MailingLists
+	Numbers
 	Recorder
 	LinkKeys
 	io.Closer
@@ -280,6 +286,9 @@ type Events interface {
 // An EventQuery picks events of one domain.
 type EventQuery struct {
 	DomainID int64
+	// AllDomains picks events of every domain instead; DomainID is then zero. Only the
+	// bounds, Types and Match narrow such a query, and every event within the bounds is looked at.
+	AllDomains bool
 	// After and Before bound the ids, both exclusive; zero means open.
 	After, Before mail.ID
 	Ascending     bool
