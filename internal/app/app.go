@@ -43,6 +43,7 @@ import (
 	"github.com/sealpost/sealpost/internal/suppression"
 	"github.com/sealpost/sealpost/internal/throttle"
 	"github.com/sealpost/sealpost/internal/tlsrpt"
+	"github.com/sealpost/sealpost/internal/webhook"
 )
 
 // Options are what a command adds to the configuration.
@@ -107,6 +108,7 @@ type app struct {
 	apiCert      *submission.Certificate // nil if the API is plain HTTP
 	guard        *guard
 	suppressions *suppression.Room
+	webhooks     *webhook.Room
 	rooms        []room            // further rooms with work of their own, in no order
 	surfaces     []httpapi.Surface // further groups of HTTP calls
 }
@@ -169,6 +171,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	}); err != nil {
 		return nil, &StartError{err}
 	}
+	a.buildWebhooks(roots)
 	if err := a.buildSuppressions(ctx); err != nil {
 		return nil, err
 	}

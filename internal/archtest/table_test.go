@@ -30,6 +30,7 @@ func table() map[string]room {
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
+		"outhttp":      {tests: "netguard"},
 
 		// Storage: the contract, and those who keep it.
 		"store":         {imports: "event mail tlsresult"},
@@ -72,6 +73,7 @@ func table() map[string]room {
 		"httpapi/routes":    {imports: "httpapi/door mail routing store"},
 		"httpapi/lists":     {imports: "httpapi/door mail store strictjson"},
 		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
+		"httpapi/webhooks":  {imports: "event httpapi/door mail outhttp store webhook", tests: "follow netguard store/sqlite"},
 		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 		// Tracked mail: texts and programs, what links say, what following them means.
 		"tracking/markup":  {},
@@ -87,13 +89,14 @@ func table() map[string]room {
 		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
 		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
 		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
+		"webhook":              {imports: "event follow mail outhttp store throttle", tests: "netguard store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/logs httpapi/numbers httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking impact lab " +
-			"mail mtasts mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/logs httpapi/numbers httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks impact lab " +
+			"mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -86,6 +86,7 @@ type commandLine struct {
 	Message     messageCmds    `cmd:"" help:"Accepted messages."`
 	Queue       queueCmds      `cmd:"" help:"Mail that waits."`
 	TLS         tlsCmds        `cmd:"" name:"tls" help:"TLS of recipient domains."`
+	Webhook     webhookCmds    `cmd:"" help:"Webhooks: how they are doing, and what they were told."`
 	Audit       auditCmd       `cmd:"" help:"Show who changed what, when, why, and from which value."`
 	Lab         labCmds        `cmd:"" help:"Local receivers, each with another TLS behaviour, to watch what the two flags do."`
 }

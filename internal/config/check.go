@@ -198,8 +198,20 @@ func checkSourceAddresses(c *Config) error {
 	return nil
 }
 
-func checkRetry(c *Config) error {
-	waits := c.Delivery.Retry
+func checkRetry(c *Config) error { return checkWaits(c.Delivery.Retry) }
+
+func checkWebhookRetry(c *Config) error { return checkWaits(c.Webhooks.Retry) }
+
+func checkAllowPrivate(c *Config) error {
+	for _, p := range c.Webhooks.AllowPrivate {
+		if p.Addr().Is4In6() {
+			return fmt.Errorf("%s is a network of IPv4 in the form of IPv6; write it as one of IPv4", p)
+		}
+	}
+	return nil
+}
+
+func checkWaits(waits []time.Duration) error {
 	if len(waits) == 0 || len(waits) > maxWaits {
 		return fmt.Errorf(`has %d waits; write 1 to %d, such as ["10m", "30m", "2h"]`, len(waits), maxWaits)
 	}

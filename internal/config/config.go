@@ -26,6 +26,7 @@ type Config struct {
 	Accept     Accept
 	Delivery   Delivery
 	TLSRPT     TLSRPT
+	Webhooks   Webhooks
 	Database   Database
 	Retention  Retention
 	Log        Log
@@ -113,6 +114,14 @@ type TLSRPT struct {
 	From         string // an address; empty: no reports
 	Organization string // who reports; empty: the domain of From
 	Contact      string // an address; empty: From
+}
+
+// Webhooks is how users' servers are told of events.
+type Webhooks struct {
+	Retry          []time.Duration // waits between attempts; none after the last one; never empty
+	Timeout        time.Duration   // of one attempt
+	MaxConnections int             // to all targets together
+	AllowPrivate   []netip.Prefix  // loopback, private and link-local addresses that may be called; masked
 }
 
 // Database says where queue and log live.

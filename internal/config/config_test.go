@@ -41,6 +41,10 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
 		},
+		Webhooks: config.Webhooks{
+			Retry:   []time.Duration{5 * time.Minute, 10 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
+			Timeout: 15 * time.Second, MaxConnections: 1000,
+		},
 		Retention: config.Retention{Content: 72 * time.Hour, Events: 720 * time.Hour},
 		Log:       config.Log{Format: config.LogText, Level: config.LogInfo},
 	}
@@ -88,6 +92,11 @@ max_connections_per_next_hop = 10
 from = "tls-reports@example.com"
 organization = "Exämple Ltd"
 contact = "postmaster@example.com"
+[webhooks]
+allow_private = ["10.0.0.0/8", "fd00::/8"]
+retry = ["1s"]
+timeout = "5s"
+max_connections = 50
 [database]
 url = ""
 [retention]
@@ -116,7 +125,9 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
-		TLSRPT:    config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
+		TLSRPT: config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
+		Webhooks: config.Webhooks{Retry: []time.Duration{time.Second}, Timeout: 5 * time.Second, MaxConnections: 50,
+			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
 		Retention: config.Retention{Events: 24 * time.Hour, Evidence: 8760 * time.Hour},
 		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}

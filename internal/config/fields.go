@@ -42,6 +42,7 @@ func sections() []section {
 		{"accept", "What a message must be like, on both doors.", acceptFields()},
 		{"delivery", "How mail leaves for the MX hosts of its recipients.", deliveryFields()},
 		{"tlsrpt", "Daily reports about TLS to recipient domains that ask for them (RFC 8460). They are off until `tlsrpt.from` is set.", tlsrptFields()},
+		{"webhooks", "Calls that tell users' servers of events.", webhookFields()},
 		{"database", "Where queue and log live.", []field{{
 			key: "database.url", target: func(c *Config) any { return &c.Database.URL }, value: `""`,
 			doc:   "Empty is the embedded store in `server.data_dir`. PostgreSQL (`postgres://…`) is not available in this version.",
@@ -189,6 +190,26 @@ func tlsrptFields() []field {
 		{key: "tlsrpt.contact", target: func(c *Config) any { return &c.TLSRPT.Contact }, value: `""`, example: `"postmaster@example.com"`,
 			doc:   "The address for questions about a report. Empty is `tlsrpt.from`.",
 			check: func(c *Config) error { return checkAddress(c.TLSRPT.Contact) }},
+	}
+}
+
+func webhookFields() []field {
+	return []field{
+		{key: "webhooks.allow_private", target: func(c *Config) any { return &c.Webhooks.AllowPrivate }, value: `[]`, example: `["10.0.0.0/8"]`,
+			doc: "Networks with loopback, private and link-local addresses that webhooks may be in. Without it only public addresses are called: " +
+				"whoever may set a webhook could make Sealpost call what is in your network. Cloud metadata addresses and Sealpost's own listeners are never called.",
+			check: checkAllowPrivate},
+		{key: "webhooks.retry", target: func(c *Config) any { return &c.Webhooks.Retry }, value: `["5m", "10m", "15m", "1h", "2h", "4h"]`,
+			doc:   "How long to wait after the first, second, … call that was not answered with 200. After the last wait one more call is made, then the event is given up. Each from 100ms to 24h, at most 50.",
+			check: checkWebhookRetry},
+		{key: "webhooks.timeout", target: func(c *Config) any { return &c.Webhooks.Timeout }, value: `"15s"`,
+			doc: "How long one call may take, from connecting to the end of the answer. From 100ms to 2m.",
+			check: func(c *Config) error {
+				return between(c.Webhooks.Timeout, 100*time.Millisecond, 2*time.Minute, formatDuration)
+			}},
+		{key: "webhooks.max_connections", target: func(c *Config) any { return &c.Webhooks.MaxConnections }, value: `1000`,
+			doc:   "Calls under way at once, all webhooks together. From 1 to 20000; each needs a file descriptor. One webhook has 64 at most.",
+			check: func(c *Config) error { return between(c.Webhooks.MaxConnections, 1, 20000, decimal) }},
 	}
 }
 

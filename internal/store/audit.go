@@ -76,6 +76,7 @@ const (
 	AuditKey        AuditKind = "key"
 	AuditCredential AuditKind = "credential"
 	AuditEvidence   AuditKind = "evidence" // the key that signs evidence
+	AuditWebhook    AuditKind = "webhook"  // a webhook, or the key that signs their calls
 )
 
 // Facts are an object's settings by the names that people know, with their

@@ -56,6 +56,8 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Webhooks
+	WebhookDeliveries
 	Suppressions
 	Imports
 	Templates

@@ -142,13 +142,14 @@ func queryEscape(s string) string {
 }
 
 // remember keeps values of an answer that later requests of the file refer to:
-// ${key} a stored message, ${next} a link's token, ${id} a key, ${route} a route.
+// ${key} a stored message, ${next} a link's token, ${id} a key, ${route} a route, ${hook} a webhook.
 func remember(body []byte, memory map[string]string) {
 	for name, re := range map[string]*regexp.Regexp{
 		"key":   regexp.MustCompile(`(?:/messages/|"message":")([0-9a-f]{16})"`),
 		"next":  regexp.MustCompile(`"next":"[^"]*/events/([^"]+)"`),
 		"id":    regexp.MustCompile(`"id":"([0-9a-f]{16})"`),
 		"route": regexp.MustCompile(`"id":"([0-9a-f]{24})"`),
+		"hook":  regexp.MustCompile(`"webhook_id":"([0-9a-f]{24})"`),
 	} {
 		if m := re.FindSubmatch(body); m != nil {
 			memory[name] = string(m[1])
@@ -184,6 +185,7 @@ func volatile() []replacement {
 		{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "HEX16"},
 		{regexp.MustCompile(`p=MII[A-Za-z0-9+/=]+`), "p=PUBLIC"},
 		{regexp.MustCompile(`": "[a-z2-7]{26}"`), `": "PASSWORD"`},
+		{regexp.MustCompile(`"seconds": \d+(\.\d+)?(e-\d+)?`), `"seconds": 0.25`},
 		{regexp.MustCompile(`X-Ratelimit-Reset: \d{13}`), "X-Ratelimit-Reset: 1620637982656"},
 		{regexp.MustCompile(`=_[A-Z2-7]{26}`), "=_BOUNDARY"},
 		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000`), "Mon, 02 Jan 2006 15:04:05 +0000"},

@@ -59,6 +59,7 @@ type DB struct {
 	keys        map[[32]byte]store.Key
 	credentials map[string]store.Credential
 	overrides   map[int64]override
+	hooks       hookCache
 	versions    versions
 	targets     map[target][]mail.Override // by what they count for, those that may be active
 }
@@ -87,6 +88,9 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 	}
 	if err := db.loadOverrides(ctx, q); err != nil {
 		return nil, fmt.Errorf("read overrides: %w", err)
+	}
+	if err := db.loadWebhooks(ctx, q); err != nil {
+		return nil, fmt.Errorf("read webhooks: %w", err)
 	}
 	if err := db.clearOrphans(ctx); err != nil {
 		return nil, err

@@ -150,6 +150,9 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 				return err
 			}
 		}
+		if err := db.dropDomainWebhooks(ctx, q, id); err != nil {
+			return err
+		}
 		for _, statement := range []string{
 			`DELETE FROM credential WHERE domain_id = $1`,
 			`DELETE FROM api_key WHERE domain_id = $1`,
@@ -165,6 +168,7 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 	}, func() {
 		delete(db.domains, id)
 		delete(db.names, name)
+		db.forgetDomainWebhooks(id)
 		db.versions.forget() // its templates went with it
 		maps.DeleteFunc(db.keys, func(_ [32]byte, k store.Key) bool { return k.DomainID == id })
 		maps.DeleteFunc(db.credentials, func(_ string, c store.Credential) bool { return c.DomainID == id })

@@ -48,6 +48,7 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Webhooks", webhookTests},
 		{"Suppressions", suppressionTests},
 		{"Imports", importTests},
 		{"Templates", templateTests},
