@@ -18,7 +18,7 @@ func (j *job) draft(ctx context.Context) ([]letter, error) {
 		return nil, err
 	}
 	j.from = from.Address.String()
-	if err := j.readOptions(nil); err != nil {
+	if err := j.readOptions(ctx, nil); err != nil {
 		return nil, err
 	}
 	if d.Text == "" && d.HTML == "" && d.AMP == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type job struct {
 	reversePath mail.Address
 	recipients  []mail.Address
 	from        string // of the message, as far as it is known
+	signers     []*signing.Signer
+	sources     []netip.Addr // of ours, to leave from; none: any
 }
 
 // A letter is a message that is written, signed and ready to be stored.
@@ -89,7 +92,7 @@ func (j *job) raw(ctx context.Context) ([]letter, error) {
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return nil, err
 	}
-	if err := j.readOptions(m.Control); err != nil {
+	if err := j.readOptions(ctx, m.Control); err != nil {
 		return nil, err
 	}
 	if j.opts.recipientVars != "" {
@@ -113,8 +116,14 @@ func (j *job) raw(ctx context.Context) ([]letter, error) {
 
 // readOptions reads what the sender asks for, and what the domain does not let it ask.
 // fields are the control fields of a submitted message.
-func (j *job) readOptions(fields []compose.Field) (err error) {
+func (j *job) readOptions(ctx context.Context, fields []compose.Field) (err error) {
 	if j.opts, err = parseOptions(j.s.Options, fields, j.now, j.room.cfg.Horizon); err != nil {
+		return err
+	}
+	if err := j.chooseSigners(ctx); err != nil {
+		return err
+	}
+	if err := j.chooseSources(ctx); err != nil {
 		return err
 	}
 	if j.s.Report {
@@ -128,15 +137,15 @@ func (j *job) ownerOfContent(ctx context.Context, from mail.Address) error {
 	if j.s.Sender.Domain != "" {
 		return nil
 	}
-	name, err := j.room.owner(ctx, from.Domain)
+	owner, err := j.room.owner(ctx, from.Domain)
 	if err != nil {
 		return err
 	}
-	if name == "" {
+	if owner.Name == "" {
 		return domainNotFound(from.Domain)
 	}
-	j.s.Sender.Domain = name
-	j.domain, err = j.room.sendingDomain(ctx, name)
+	j.s.Sender.Domain = owner.Name
+	j.domain, err = j.room.sendingDomain(ctx, owner.Name)
 	return err
 }
 
@@ -216,7 +225,7 @@ func (j *job) write(id mail.ID, writeTo func(io.Writer) (compose.Result, error),
 }
 
 // prefix returns the fields that stand before the message: the trace of this hop
-// and the signature. The signature covers what is below it, so the trace comes first.
+// and the signatures. A signature covers what is below it, so the trace comes first.
 func (j *job) prefix(id mail.ID, digest *signing.Digest) (string, error) {
 	var b strings.Builder
 	if j.s.Sender.Protocol != "" {
@@ -225,14 +234,7 @@ func (j *job) prefix(id mail.ID, digest *signing.Digest) (string, error) {
 		fmt.Fprintf(&b, "Received: by %s with %s id %s;\r\n\t%s\r\n",
 			j.room.cfg.Hostname, j.s.Sender.Protocol, id, j.now.Format(time.RFC1123Z))
 	}
-	if !j.signs() {
-		return b.String(), nil
-	}
-	signer, err := j.room.signers.of(j.domain)
-	if err != nil {
-		return "", err
-	}
-	if signer != nil {
+	for _, signer := range j.signers {
 		field, err := signer.Sign(digest, j.now)
 		if err != nil {
 			return "", fmt.Errorf("sign for %s: %w", j.domain.Name, err)

@@ -27,6 +27,9 @@ type options struct {
 	messageID     string          // of h:Message-Id, as given
 	recipientVars string          // JSON, as given; empty: no batch
 	suppress      map[string]bool // lower-case names of our own fields that must not travel
+
+	secondaryDKIM, secondaryPublic string // domain/selector, as given
+	sendingIP, sendingPool         string
 }
 
 // controls are the X-Mailgun-* fields that mean what an API parameter means.
@@ -46,6 +49,7 @@ var controls = map[string]string{
 	"require-tls":                   "o:require-tls",
 	"skip-verification":             "o:skip-verification",
 	"sending-ip":                    "o:sending-ip",
+	"sending-ip-pool":               "o:sending-ip-pool",
 	"recipient-variables":           "recipient-variables",
 	"variables":                     "variables",
 	"template-name":                 "template",
@@ -201,6 +205,14 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		return p.deliverWithin(f.Name, value)
 	case "o:suppress-headers":
 		p.suppressHeaders(value)
+	case "o:secondary-dkim":
+		p.o.secondaryDKIM = value
+	case "o:secondary-dkim-public":
+		p.o.secondaryPublic = value
+	case "o:sending-ip":
+		p.o.sendingIP = value
+	case "o:sending-ip-pool":
+		p.o.sendingPool = value
 	case "recipient-variables":
 		p.o.recipientVars = value
 	default:
@@ -219,11 +231,6 @@ func unsupported(key, value string) error {
 	switch key {
 	case "template":
 		return invalid("template parameter is not supported, please send 'text' or 'html'")
-	case "o:secondary-dkim", "o:secondary-dkim-public":
-		return invalid("%s is not a valid secondary dkim domain name", printable(value))
-	case "o:sending-ip":
-		return &Error{Status: 403, Code: 550, Enhanced: "5.7.1",
-			Message: "Rejected: IP " + printable(value) + " can't be used to send the message"}
 	case "o:time-zone-localize":
 		if !clockTime.MatchString(strings.ToLower(value)) {
 			return invalid("%s invalid 24 hour time(value of 'o:time-zone-localize')", printable(value))

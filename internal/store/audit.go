@@ -76,6 +76,8 @@ const (
 	AuditKey        AuditKind = "key"
 	AuditCredential AuditKind = "credential"
 	AuditEvidence   AuditKind = "evidence" // the key that signs evidence
+	AuditAccount    AuditKind = "account"
+	AuditPool       AuditKind = "ip-pool"
 )
 
 // Facts are an object's settings by the names that people know, with their

@@ -1,10 +1,11 @@
-package httpapi
+package domains
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -36,12 +37,12 @@ func newPassword() string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))[:26]
 }
 
-func (a *API) putCredential(ctx context.Context, d store.Domain, login, secret string) error {
-	hash, err := a.deps.HashPassword(secret)
+func (c *Calls) putCredential(ctx context.Context, d store.Domain, login, secret string) error {
+	hash, err := c.deps.HashPassword(secret)
 	if err != nil {
 		return err
 	}
-	_, err = a.deps.Credentials.PutCredential(ctx, store.Credential{Login: login, DomainID: d.ID, PasswordHash: hash})
+	_, err = c.deps.Credentials.PutCredential(ctx, store.Credential{Login: login, DomainID: d.ID, PasswordHash: hash})
 	return err
 }
 
@@ -58,7 +59,7 @@ func loginOf(d store.Domain, s string) (string, error) {
 	return address.Key(), nil
 }
 
-func (a *API) listCredentials(w http.ResponseWriter, r *door.Request) error {
+func (c *Calls) listCredentials(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
 		return err
@@ -70,11 +71,11 @@ func (a *API) listCredentials(w http.ResponseWriter, r *door.Request) error {
 	if limit > 1000 {
 		return door.BadRequest("Limit parameter can't be larger than 1000")
 	}
-	skip, err := p.Number("skip", 0, 0)
+	_, skip, err := p.Range(100, 1000)
 	if err != nil {
 		return err
 	}
-	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.Domain.ID)
+	all, err := c.deps.Credentials.ListCredentials(r.Context(), r.Domain.ID)
 	if err != nil {
 		return err
 	}
@@ -85,8 +86,8 @@ func (a *API) listCredentials(w http.ResponseWriter, r *door.Request) error {
 		SizeBytes *int   `json:"size_bytes"`
 	}
 	items := []item{}
-	for _, c := range slice(all, skip, limit) {
-		items = append(items, item{Login: c.Login, Mailbox: c.Login, CreatedAt: door.GMT(c.CreatedAt)})
+	for _, cred := range door.Slice(all, skip, limit) {
+		items = append(items, item{Login: cred.Login, Mailbox: cred.Login, CreatedAt: door.GMT(cred.CreatedAt)})
 	}
 	return door.Reply(w, struct {
 		TotalCount int    `json:"total_count"`
@@ -101,7 +102,7 @@ type createdCredentials struct {
 	Credentials map[string]string `json:"credentials,omitempty"`
 }
 
-func (a *API) createCredentials(w http.ResponseWriter, r *door.Request) error {
+func (c *Calls) createCredentials(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
 		return err
@@ -112,6 +113,13 @@ func (a *API) createCredentials(w http.ResponseWriter, r *door.Request) error {
 	given := p.Values["login"]
 	if len(given) == 0 {
 		given = p.Values["mailbox"]
+	}
+	system, err := p.Flag("system")
+	if err != nil {
+		return err
+	}
+	if system == mail.True && len(given) == 0 {
+		given = []string{systemLogin(r.Domain)}
 	}
 	if len(given) == 0 || given[0] == "" {
 		return door.BadRequest("Parameter 'login' is missing")
@@ -135,11 +143,11 @@ func (a *API) createCredentials(w http.ResponseWriter, r *door.Request) error {
 			secret = newPassword()
 			shownOnce[login] = secret
 		}
-		if err := a.putCredential(r.Context(), r.Domain, login, secret); err != nil {
+		if err := c.putCredential(r.Context(), r.Domain, login, secret); err != nil {
 			return err
 		}
 	}
-	answer := createdCredentials{Message: "Created " + count(len(logins)) + " credentials pair(s)"}
+	answer := createdCredentials{Message: "Created " + strconv.Itoa(len(logins)) + " credentials pair(s)"}
 	if len(shownOnce) > 0 {
 		answer.Note, answer.Credentials = passwordNote, shownOnce
 	}
@@ -147,20 +155,20 @@ func (a *API) createCredentials(w http.ResponseWriter, r *door.Request) error {
 }
 
 // credentialOf finds the login that the path names.
-func (a *API) credentialOf(r *door.Request) (store.Credential, error) {
+func (c *Calls) credentialOf(r *door.Request) (store.Credential, error) {
 	login, err := loginOf(r.Domain, r.PathValue("login"))
 	if err != nil {
 		return store.Credential{}, errNoCredential
 	}
-	c, err := a.deps.Credentials.Credential(r.Context(), login)
-	if err == nil && c.DomainID != r.Domain.ID {
+	cred, err := c.deps.Credentials.Credential(r.Context(), login)
+	if err == nil && cred.DomainID != r.Domain.ID {
 		err = store.ErrNotFound
 	}
-	return c, door.Missing(err, errNoCredential)
+	return cred, door.Missing(err, errNoCredential)
 }
 
-func (a *API) updateCredential(w http.ResponseWriter, r *door.Request) error {
-	c, err := a.credentialOf(r)
+func (c *Calls) updateCredential(w http.ResponseWriter, r *door.Request) error {
+	cred, err := c.credentialOf(r)
 	if err != nil {
 		return err
 	}
@@ -178,49 +186,49 @@ func (a *API) updateCredential(w http.ResponseWriter, r *door.Request) error {
 	answer := createdCredentials{Message: "Password changed"}
 	if secret == "" {
 		secret = newPassword()
-		answer.Note, answer.Credentials = passwordNote, map[string]string{c.Login: secret}
+		answer.Note, answer.Credentials = passwordNote, map[string]string{cred.Login: secret}
 	}
-	if err := a.putCredential(r.Context(), r.Domain, c.Login, secret); err != nil {
+	if err := c.putCredential(r.Context(), r.Domain, cred.Login, secret); err != nil {
 		return err
 	}
 	return door.Reply(w, answer)
 }
 
-func (a *API) deleteCredential(w http.ResponseWriter, r *door.Request) error {
-	c, err := a.credentialOf(r)
+func (c *Calls) deleteCredential(w http.ResponseWriter, r *door.Request) error {
+	cred, err := c.credentialOf(r)
 	if err != nil {
 		return err
 	}
-	if c.Login == systemLogin(r.Domain) {
-		return door.BadRequest("Cannot delete system mailbox: %s", c.Login)
+	if cred.Login == systemLogin(r.Domain) {
+		return door.BadRequest("Cannot delete system mailbox: %s", cred.Login)
 	}
 	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
-	if err := a.deps.Credentials.DeleteCredential(r.Context(), r.Domain.ID, c.Login); err != nil {
+	if err := c.deps.Credentials.DeleteCredential(r.Context(), r.Domain.ID, cred.Login); err != nil {
 		return door.Missing(err, errNoCredential)
 	}
 	return door.Reply(w, struct {
 		Message string `json:"message"`
 		Spec    string `json:"spec"`
-	}{"Credentials have been deleted", c.Login})
+	}{"Credentials have been deleted", cred.Login})
 }
 
 // deleteAllCredentials deletes the domain's logins, save the system's.
-func (a *API) deleteAllCredentials(w http.ResponseWriter, r *door.Request) error {
+func (c *Calls) deleteAllCredentials(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err
 	}
-	all, err := a.deps.Credentials.ListCredentials(r.Context(), r.Domain.ID)
+	all, err := c.deps.Credentials.ListCredentials(r.Context(), r.Domain.ID)
 	if err != nil {
 		return err
 	}
 	n := 0
-	for _, c := range all {
-		if c.Login == systemLogin(r.Domain) {
+	for _, cred := range all {
+		if cred.Login == systemLogin(r.Domain) {
 			continue
 		}
-		if err := a.deps.Credentials.DeleteCredential(r.Context(), r.Domain.ID, c.Login); err != nil {
+		if err := c.deps.Credentials.DeleteCredential(r.Context(), r.Domain.ID, cred.Login); err != nil {
 			return door.Missing(err, errNoCredential)
 		}
 		n++

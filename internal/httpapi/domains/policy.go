@@ -1,4 +1,4 @@
-package httpapi
+package domains
 
 import (
 	"strings"
@@ -142,7 +142,7 @@ func applyModes(d *mail.DomainDelivery, p door.Params, now time.Time) error {
 			lowered = lowered || into.Lowers()
 		}
 	}
-	expires, err := parseExpires(p.Get("expires"), now)
+	expires, err := door.ParseExpires(p.Get("expires"), now)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func applyModes(d *mail.DomainDelivery, p door.Params, now time.Time) error {
 		return nil
 	case lowered && expires.IsZero():
 		return door.BadRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)",
-			strings.Join(lowering(mail.Override{DANE: d.DANE, STS: d.STS}), " and "))
+			strings.Join(mail.Override{DANE: d.DANE, STS: d.STS}.Lowering(), " and "))
 	case !expires.IsZero() && p.Get("reason") == "":
 		return door.BadRequest("'reason' parameter is missing: say why policies of recipients are set aside, for those who will read it later")
 	case !expires.IsZero():

@@ -1,4 +1,4 @@
-package httpapi
+package domains
 
 import (
 	"net/http"
@@ -37,11 +37,11 @@ func deliveryView(d store.Domain) deliveryJSON {
 	return v
 }
 
-func (a *API) showDelivery(w http.ResponseWriter, r *door.Request) error {
+func (c *Calls) showDelivery(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, deliveryView(r.Domain))
 }
 
-func (a *API) updateDelivery(w http.ResponseWriter, r *door.Request) error {
+func (c *Calls) updateDelivery(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (a *API) updateDelivery(w http.ResponseWriter, r *door.Request) error {
 		return err
 	}
 	now := time.Now()
-	d, err := a.changeDomain(r, func(d *store.Domain) error {
+	d, err := c.changeDomain(r, func(d *store.Domain) error {
 		if err := applyPolicy(d, p, now); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func parseWaits(s string) ([]time.Duration, error) {
 
 // updateState lets the operator decide whether a domain may send, whatever its
 // DNS records say.
-func (a *API) updateState(w http.ResponseWriter, r *door.Request) error {
+func (c *Calls) updateState(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (a *API) updateState(w http.ResponseWriter, r *door.Request) error {
 		return err
 	}
 	reason := door.Shown(p.Get("reason"))
-	d, err := a.changeDomain(r, func(d *store.Domain) error {
+	d, err := c.changeDomain(r, func(d *store.Domain) error {
 		d.State = store.DomainState(s)
 		d.Settings.DisabledWhy = ""
 		if d.State == store.DomainDisabled {
@@ -130,5 +130,5 @@ func (a *API) updateState(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.replyDomain(w, d, "Domain has been updated")
+	return c.replyDomain(w, r, &d, "Domain has been updated")
 }

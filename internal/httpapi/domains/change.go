@@ -1,4 +1,4 @@
-package httpapi
+package domains
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ var errCount = errors.New("count queued messages first")
 // how many messages. They are counted outside of the transaction, which must not wait
 // for other files; so a change that turns out to lower something is begun twice, and
 // change may be called twice.
-func (a *API) changeDomain(r *door.Request, change func(*store.Domain) error) (store.Domain, error) {
+func (c *Calls) changeDomain(r *door.Request, change func(*store.Domain) error) (store.Domain, error) {
 	queued := -1
 	apply := func(d *store.Domain) error {
 		before := tlsOf(d)
@@ -35,14 +35,14 @@ func (a *API) changeDomain(r *door.Request, change func(*store.Domain) error) (s
 		r.Change.Details = map[string]any{"lowers": lowered, "queued-messages": queued}
 		return nil
 	}
-	d, err := a.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, apply)
+	d, err := c.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, apply)
 	if errors.Is(err, errCount) {
-		if queued, err = a.deps.Messages.CountQueued(r.Context(), r.Domain.ID); err != nil {
+		if queued, err = c.deps.Messages.CountQueued(r.Context(), r.Domain.ID); err != nil {
 			return d, err
 		}
-		d, err = a.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, apply)
+		d, err = c.deps.Domains.UpdateDomain(r.Context(), r.Domain.Name, apply)
 	}
-	return d, door.Missing(err, door.NotFound("Domain not found"))
+	return d, door.Missing(err, errNoDomain)
 }
 
 func tlsOf(d *store.Domain) mail.DomainTLS {
