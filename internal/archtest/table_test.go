@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest httpapi/contract realdns realmta smtptest store/storetest"
+const testSupport = "dnstest httpapi/apitest httpapi/contract realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -59,8 +59,21 @@ func table() map[string]room {
 		"credential":   {imports: "mail store"},
 		"accept":       {imports: "compose event mail merge signing store strictjson", tests: "store/sqlite"},
 		"httpapi/door": {imports: "accept compose mail store strictjson"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		// What belongs to those who send.
+		"dkimkeys":    {imports: "signing store"},
+		"domaindns":   {imports: "store"},
+		"keyrotation": {imports: "dkimkeys domaindns store", tests: "store/sqlite"},
+		"keyuse":      {imports: "store", tests: "store/sqlite"},
+		"egress":      {imports: "store", tests: "store/sqlite"},
+
+		// Groups of HTTP calls.
+		"httpapi/domains":  {imports: "dkimkeys domaindns httpapi/door mail signing store", tests: "egress store/sqlite"},
+		"httpapi/keys":     {imports: "httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi/accounts": {imports: "httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi/ips":      {imports: "httpapi/door mail store", tests: "egress store/sqlite"},
+
+		"httpapi":    {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
+		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -72,7 +85,7 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
+		"app": {imports: "accept config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys impact keyrotation keyuse lab mail mtasts mx " +
 			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
@@ -80,6 +93,7 @@ func table() map[string]room {
 		"dnstest":          {imports: "dnssec"},
 		"smtptest":         {},
 		"store/storetest":  {imports: "event mail store tlsresult"},
+		"httpapi/apitest":  {imports: "httpapi/door keyuse store"},
 		"httpapi/contract": {},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},
@@ -96,5 +110,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
 }

@@ -55,7 +55,12 @@ func Check(ctx context.Context, r Resolver, records []Record, now time.Time, log
 func lookUp(ctx context.Context, r Resolver, name, kind string) ([]string, error) {
 	switch kind {
 	case "CNAME":
-		return r.LookupCNAME(ctx, name)
+		list, err := r.LookupCNAME(ctx, name)
+		var found []string
+		for _, host := range list {
+			found = append(found, strings.TrimSuffix(host, "."))
+		}
+		return found, err
 	case "MX":
 		list, err := r.LookupMX(ctx, name)
 		var found []string

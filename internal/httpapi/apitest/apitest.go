@@ -3,14 +3,15 @@
 package apitest
 
 import (
-	"context"
 	"crypto/sha256"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,6 @@ import (
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/keyuse"
 	"github.com/sealpost/sealpost/internal/store"
-	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 // The domains of every rig. The first two are the primary account's.
@@ -30,7 +30,7 @@ const (
 
 // A Rig is a surface that answers.
 type Rig struct {
-	Store      *sqlite.Store
+	Store      store.Store
 	Uses       *keyuse.Ledger
 	SubAccount store.Account
 	Log        *slog.Logger
@@ -69,15 +69,10 @@ func specs() map[string]spec {
 	}
 }
 
-// Start makes a rig. build returns the calls, given the rig's store.
-func Start(t testing.TB, build func(rg *Rig) []door.Route) *Rig {
+// Start makes a rig over an empty store. build returns the calls, given the rig.
+func Start(t testing.TB, s store.Store, build func(rg *Rig) []door.Route) *Rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
 	rg := &Rig{Store: s, Uses: keyuse.New(s, log), SubAccount: store.Account{Name: "Sub"}, Log: log}
 	must(t, s.CreateAccount(t.Context(), &rg.SubAccount))
 	ids := map[string]int64{"": 0}
@@ -86,7 +81,9 @@ func Start(t testing.TB, build func(rg *Rig) []door.Route) *Rig {
 		must(t, s.CreateDomain(t.Context(), &d))
 		ids[name] = d.ID
 	}
-	for name, sp := range specs() {
+	all := specs()
+	for _, name := range slices.Sorted(maps.Keys(all)) { // one order, so that lists are the same every time
+		sp := all[name]
 		k := store.Key{Hash: sha256.Sum256([]byte(name)), Role: sp.role, DomainID: ids[sp.domain], AccountID: rg.account(sp.sub), Description: name}
 		if sp.change != nil {
 			sp.change(&k)

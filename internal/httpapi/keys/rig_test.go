@@ -1,0 +1,45 @@
+package keys
+
+import (
+	"context"
+	"flag"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/sealpost/sealpost/internal/httpapi/apitest"
+	"github.com/sealpost/sealpost/internal/httpapi/contract"
+	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/store/sqlite"
+)
+
+var update = flag.Bool("update", false, "rewrite the answers in testdata")
+
+// newRig starts the calls of this package over a real store.
+func newRig(t testing.TB) *apitest.Rig {
+	t.Helper()
+	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return apitest.Start(t, s, func(a *apitest.Rig) []door.Route {
+		return New(Deps{Keys: s, Domains: s, Accounts: s, Uses: a.Uses}).Routes()
+	})
+}
+
+func TestContract(t *testing.T) {
+	contract.Run(t, "testdata/contract", *update, func(t *testing.T) contract.Caller {
+		rg := newRig(t)
+		return func(key string, r *http.Request) *httptest.ResponseRecorder { return rg.Do(key, r) }
+	})
+}
+
+func TestContractCoversEveryRoute(t *testing.T) {
+	var routes []string
+	for _, rt := range New(Deps{}).Routes() {
+		routes = append(routes, rt.Method+" "+rt.Pattern)
+	}
+	contract.Covers(t, "testdata/contract", routes)
+}
