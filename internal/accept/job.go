@@ -10,6 +10,7 @@ import (
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/signing"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // A job is one submission on its way through the room.
@@ -28,6 +29,7 @@ type job struct {
 	signers     []*signing.Signer
 	sources     []netip.Addr // of ours, to leave from; none: any
 
+	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena
 	sharedID string       // Message-ID of letters for which none was asked

@@ -54,11 +54,20 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event mail merge signing store strictjson", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store strictjson"},
+		"compose":           {imports: "mail"},
+		"signing":           {imports: "mail"},
+		"credential":        {imports: "mail store"},
+		"accept":            {imports: "compose event mail merge signing store strictjson tracking", tests: "store/sqlite"},
+		"httpapi/door":      {imports: "accept compose mail store strictjson"},
+		"httpapi/envelopes": {imports: "httpapi/door mail store"},
+		"httpapi":           {imports: "accept compose event event/filter evidence/proof httpapi/door httpapi/envelopes mail store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
+		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		// Tracked mail: texts and programs, what links say, what following them means.
+		"tracking/markup":  {},
+		"tracking/agent":   {imports: "event"},
+		"tracking":         {imports: "mail store tracking/markup", tests: "store/sqlite"},
+		"tracking/visit":   {imports: "event mail store tracking tracking/agent"},
+		"httpapi/tracking": {imports: "httpapi/door mail store tracking tracking/visit", tests: "event httpapi/contract store/sqlite"},
 		// What belongs to those who send.
 		"dkimkeys":    {imports: "signing store"},
 		"domaindns":   {imports: "store"},
@@ -72,9 +81,6 @@ func table() map[string]room {
 		"httpapi/accounts": {imports: "httpapi/door mail store", tests: "store/sqlite"},
 		"httpapi/ips":      {imports: "httpapi/door mail store", tests: "egress store/sqlite"},
 
-		"httpapi":    {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
-		"submission": {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
-
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
@@ -85,8 +91,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys impact keyrotation keyuse lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/tracking impact keyrotation keyuse lab mail mtasts mx " +
+			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -96,11 +96,7 @@ func (c Config) Receiving(d *store.Domain) []Record {
 
 // TrackingName is the name under which the domain's links are: web_prefix and the domain.
 func TrackingName(d *store.Domain) string {
-	prefix := d.Settings.WebPrefix
-	if prefix == "" {
-		prefix = "email"
-	}
-	return prefix + "." + d.Name
+	return d.TrackingHost()
 }
 
 // afterPreference returns the host of an MX record as it is kept: preference and host.

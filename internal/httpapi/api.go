@@ -27,6 +27,8 @@ type Queue interface {
 	List(ctx context.Context, q store.RowQuery) ([]store.Row, error)
 	// Retry makes matching rows due now. It and the others return how many rows changed.
 	Retry(ctx context.Context, q store.RowQuery) (int, error)
+	// Reschedule makes matching rows due at another time.
+	Reschedule(ctx context.Context, q store.RowQuery, due time.Time) (int, error)
 	// Hold keeps matching rows from being attempted until they are released.
 	Hold(ctx context.Context, q store.RowQuery) (int, error)
 	// Release undoes Hold.
@@ -97,6 +99,8 @@ type Config struct {
 	door.Config
 	// Version is shown by the version call.
 	Version string
+	// Horizon is how far waiting mail may be put off; 0: 3 days.
+	Horizon time.Duration
 	// SendsPerMinute is how many sending calls a domain may make; 0: any number.
 	SendsPerMinute int
 }
@@ -147,6 +151,9 @@ type API struct {
 
 // New returns an API of its own calls and those of the surfaces.
 func New(cfg Config, deps Deps, surfaces ...Surface) *API {
+	if cfg.Horizon == 0 {
+		cfg.Horizon = 72 * time.Hour
+	}
 	a := &API{
 		cfg:     cfg,
 		deps:    deps,

@@ -1,18 +1,20 @@
 package httpapi
 
-import "github.com/sealpost/sealpost/internal/httpapi/door"
+import (
+	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/envelopes"
+)
 
 // routes is the table. It is the only source: the mux is built from it, and the
 // test walks it with every kind of key.
 func (a *API) routes() []door.Route {
-	return []door.Route{
+	table := []door.Route{
 		door.On("GET", "/{$}", door.Public, a.root),
 
 		door.On("POST", "/v3/{domain}/messages", door.Send, a.sendMessage),
 		door.On("POST", "/v3/{domain}/messages.mime", door.Send, a.sendMIME),
 		door.On("GET", "/v3/{domain}/events", door.Manage, a.listEvents),
 		door.On("GET", "/v3/{domain}/events/{token}", door.Manage, a.listEvents),
-		door.On("DELETE", "/v3/{domain}/envelopes", door.Manage, a.cancelQueued),
 
 		door.On("GET", "/v3/domains/{domain}/messages/{key}", door.Manage, a.storedMessage),
 		door.On("POST", "/v3/domains/{domain}/messages/{key}", door.Manage, a.resendMessage),
@@ -37,4 +39,5 @@ func (a *API) routes() []door.Route {
 		door.On("GET", "/v1/sealpost/evidence/key", door.Manage, a.showEvidenceKeys),
 		door.On("POST", "/v1/sealpost/evidence/key", door.Operate, a.rotateEvidenceKey),
 	}
+	return append(table, envelopes.New(a.deps.Queue, a.cfg.Horizon).Routes()...)
 }

@@ -56,6 +56,9 @@ func domainFacts(d *Domain) Facts {
 	f["ip-pool"] = d.Settings.Pool
 	f["ips"] = joined(d.Settings.IPs)
 	f["dkim-sign"] = yesNo(!d.Settings.DKIMDisable)
+	f["tracking-opens"] = yesNo(d.Settings.Tracking.Opens)
+	f["tracking-clicks"] = cmp.Or(string(d.Settings.Tracking.Clicks), "no")
+	f["tracking-unsubscribe"] = yesNo(d.Settings.Tracking.Unsubscribe)
 	return f
 }
 
