@@ -275,7 +275,9 @@ type ownObject struct {
 // ownObjects are what accounts have besides domains, by the paths that their ids stand behind. Whoever
 // adds a kind of them adds a row.
 func ownObjects() map[string]ownObject {
-	hex := func(n int) *regexp.Regexp { return regexp.MustCompile(fmt.Sprintf(`"(?:id|pool_id)":"([0-9a-f]{%d})"`, n)) }
+	hex := func(n int) *regexp.Regexp {
+		return regexp.MustCompile(fmt.Sprintf(`"(?:id|pool_id)":"([0-9a-f]{%d})"`, n))
+	}
 	pool := ownObject{"/v3/ip_pools", "name=p&description=d", hex(24)}
 	return map[string]ownObject{
 		"/v1/keys/":          {"/v1/keys", "role=basic", hex(16)},
@@ -286,7 +288,9 @@ func ownObjects() map[string]ownObject {
 }
 
 // notObjects are paths whose next word names nothing that an account owns.
-func notObjects() []string { return []string{"/v3/ips/", "/v5/users/"} }
+func notObjects() []string {
+	return []string{"/v3/ips/", "/v5/users/", "/v5/accounts/subaccounts/", "/v5/sandbox/auth_recipients/", "/v2/x509/"}
+}
 
 // make makes an object of the sub-account.
 func (w *walker) make(o ownObject) *httptest.ResponseRecorder {

@@ -65,7 +65,7 @@ func (c *Calls) Routes() []door.Route {
 			door.On("POST", v+"/{id}/disable", door.Operate, c.disable),
 		)
 	}
-	return table
+	return append(table, leftOut()...)
 }
 
 var (
