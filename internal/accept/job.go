@@ -29,9 +29,12 @@ type job struct {
 	signers     []*signing.Signer
 	sources     []netip.Addr // of ours, to leave from; none: any
 
+	list     *distribution  // nil: no mailing list
+	stencil  *stencil       // nil: no template
 	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena
+	several  bool         // there are many letters, each with differences of its own
 	sharedID string       // Message-ID of letters for which none was asked
 	written  atomic.Int64 // octets of all letters
 }
@@ -57,6 +60,7 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	j.several = len(letters) > 1
 	j.sharedID = messageIDOf(letters[0].id, j.now, j.domain.Name)
 	j.arena = newArena(j.room.cfg.SpoolDir, MaxExpanded)
 	if err := j.writeAll(ctx, letters); err != nil {
@@ -65,6 +69,9 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	messages := make([]*store.NewMessage, len(letters))
 	for i := range letters {
 		messages[i] = j.message(&letters[i])
+	}
+	if err := j.withhold(ctx, messages); err != nil {
+		return Receipt{}, err
 	}
 	if err := j.commit(ctx, messages); err != nil {
 		return Receipt{}, err

@@ -29,6 +29,7 @@ type options struct {
 	messageID     string          // of h:Message-Id, as given
 	recipientVars string          // JSON, as given; empty: no batch
 	suppress      map[string]bool // lower-case names of our own fields that must not travel
+	template      templateWish
 
 	secondaryDKIM, secondaryPublic string // domain/selector, as given
 	sendingIP, sendingPool         string
@@ -55,6 +56,8 @@ var controls = map[string]string{
 	"recipient-variables":           "recipient-variables",
 	"variables":                     "variables",
 	"template-name":                 "template",
+	"template-version":              "t:version",
+	"template-variables":            "t:variables",
 	"time-zone-localize":            "o:time-zone-localize",
 	"suppress-headers":              "o:suppress-headers",
 	"delivery-time-optimize-period": "o:deliverytime-optimize-period",
@@ -220,24 +223,18 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		p.o.sendingPool = value
 	case "recipient-variables":
 		p.o.recipientVars = value
-	default:
-		return unsupported(key)
+	case "template", "t:version", "t:variables":
+		return p.o.template.take(key, f)
+	case "t:text":
+		return p.flag(&p.o.template.text, f)
 	}
 	return nil
 }
 
 // singular reports whether an option has one value. The two lists that may be
 // repeated do not get here.
-func singular(key string) bool { return strings.HasPrefix(key, "o:") || key == "recipient-variables" }
-
-// unsupported refuses the options which would be broken promises if they were
-// ignored like unknown ones.
-func unsupported(key string) error {
-	switch key {
-	case "template":
-		return invalid("template parameter is not supported, please send 'text' or 'html'")
-	}
-	return nil
+func singular(key string) bool {
+	return strings.HasPrefix(key, "o:") || strings.HasPrefix(key, "t:") || key == "template" || key == "recipient-variables"
 }
 
 // flag reads a two-valued option. What cannot be read is refused, never false: an

@@ -24,6 +24,9 @@ func table() map[string]room {
 		"event/filter": {imports: "event mail"},
 		"strictjson":   {},
 		"merge":        {imports: "mail strictjson"},
+		"handlebars":   {imports: "strictjson"},
+		"plaintext":    {},
+		"routing":      {imports: "mail"},
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
@@ -51,15 +54,19 @@ func table() map[string]room {
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
 		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact store store/sqlite"},
-		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
+		"refusal":    {imports: "mail"},
+		"queue":      {imports: "event mail refusal store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
 		"compose":           {imports: "mail"},
 		"signing":           {imports: "mail"},
 		"credential":        {imports: "mail store"},
-		"accept":            {imports: "compose event mail merge signing store strictjson tracking", tests: "store/sqlite"},
+		"accept":            {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":      {imports: "accept compose mail store strictjson"},
 		"httpapi/envelopes": {imports: "httpapi/door mail store"},
+		"httpapi/templates": {imports: "handlebars httpapi/door store"},
+		"httpapi/routes":    {imports: "httpapi/door mail routing store"},
+		"httpapi/lists":     {imports: "httpapi/door mail store strictjson"},
 		"httpapi":           {imports: "accept compose event event/filter evidence/proof httpapi/door httpapi/envelopes mail store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
 		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 		// Tracked mail: texts and programs, what links say, what following them means.
@@ -85,21 +92,24 @@ func table() map[string]room {
 		"tlsrpt/report": {imports: "mail tlsresult"},
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 		// What follows from events.
-		"dsn": {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
+		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/tracking impact keyrotation keyuse lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
+		"app": {imports: "accept config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/routes " +
+			"httpapi/suppressions httpapi/templates httpapi/tracking impact keyrotation keyuse lab mail mtasts mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression throttle " +
+			"tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":          {imports: "dnssec"},
 		"smtptest":         {},
 		"store/storetest":  {imports: "event mail store tlsresult"},
-		"httpapi/apitest":  {imports: "httpapi/door keyuse store"},
+		"httpapi/apitest":  {imports: "httpapi/door keyuse store store/sqlite"},
 		"httpapi/contract": {},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},

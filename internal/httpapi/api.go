@@ -108,20 +108,20 @@ type Config struct {
 // Deps are the rooms behind the door. Prober, Forecaster and Evidence may be nil: their calls
 // are then answered 503. All others are required.
 type Deps struct {
-	Acceptor    Acceptor
-	Domains     store.Domains
-	Keys        store.Keys
-	Accounts    store.Accounts
-	Messages    store.Messages
-	Events      store.Events
-	Overrides   store.Overrides
-	Audit       store.Audit
-	Queue       Queue
-	NextHops    NextHops
+	Acceptor  Acceptor
+	Domains   store.Domains
+	Keys      store.Keys
+	Accounts  store.Accounts
+	Messages  store.Messages
+	Events    store.Events
+	Overrides store.Overrides
+	Audit     store.Audit
+	Queue     Queue
+	NextHops  NextHops
 	// CheckClientCert says whether there is a client certificate of that name that can be used.
 	CheckClientCert func(name string) error
 	// Explain tells about matching rows, as the queue knows it.
-	Explain func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
+	Explain    func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
 	Prober     Prober
 	Reports    TLSReports
 	Forecaster Forecaster

@@ -58,6 +58,11 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Suppressions
+	Imports
+	Templates
+	Routes
+	MailingLists
 	Recorder
 	LinkKeys
 	io.Closer

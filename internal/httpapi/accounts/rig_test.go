@@ -3,7 +3,6 @@ package accounts
 import (
 	"context"
 	"flag"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"github.com/sealpost/sealpost/internal/httpapi/contract"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
-	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
@@ -25,12 +23,8 @@ func (idle) Cancel(context.Context, store.RowQuery) (int, error) { return 0, nil
 // newRig starts the calls of this package over a real store.
 func newRig(t testing.TB) *apitest.Rig {
 	t.Helper()
-	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return apitest.Start(t, s, func(*apitest.Rig) []door.Route {
+	return apitest.Start(t, func(rg *apitest.Rig) []door.Route {
+		s := rg.Store
 		return New(Deps{Accounts: s, Domains: s, Pools: s, Queue: idle{}}).Routes()
 	})
 }

@@ -3,6 +3,7 @@
 package apitest
 
 import (
+	"context"
 	"crypto/sha256"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/keyuse"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 // The domains of every rig. The first two are the primary account's.
@@ -30,7 +32,7 @@ const (
 
 // A Rig is a surface that answers.
 type Rig struct {
-	Store      store.Store
+	Store      *sqlite.Store
 	Uses       *keyuse.Ledger
 	SubAccount store.Account
 	Log        *slog.Logger
@@ -70,9 +72,14 @@ func specs() map[string]spec {
 }
 
 // Start makes a rig over an empty store. build returns the calls, given the rig.
-func Start(t testing.TB, s store.Store, build func(rg *Rig) []door.Route) *Rig {
+func Start(t testing.TB, build func(rg *Rig) []door.Route) *Rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
+	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
 	rg := &Rig{Store: s, Uses: keyuse.New(s, log), SubAccount: store.Account{Name: "Sub"}, Log: log}
 	must(t, s.CreateAccount(t.Context(), &rg.SubAccount))
 	ids := map[string]int64{"": 0}

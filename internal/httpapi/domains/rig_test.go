@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +18,6 @@ import (
 	"github.com/sealpost/sealpost/internal/httpapi/contract"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
-	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
@@ -84,11 +82,6 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
 	rg := &rig{queue: &queue{waiting: map[int64]int{}}, zone: &zone{records: map[string][]string{
 		"TXT s1._domainkey.example.com":  {"v=DKIM1; k=rsa; p=KEY"},
 		"TXT example.com":                {"some-verification=1", "v=spf1 a:mx.example.net -all"},
@@ -97,7 +90,8 @@ func newRig(t testing.TB) *rig {
 		"!TXT s1._domainkey.example.org": nil,
 	}}}
 	ours := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")}
-	rg.Rig = apitest.Start(t, s, func(a *apitest.Rig) []door.Route {
+	rg.Rig = apitest.Start(t, func(a *apitest.Rig) []door.Route {
+		s := a.Store
 		return New(Config{DNS: domaindns.Config{Hostname: "mx.example.net"}}, Deps{
 			Domains: s, Credentials: s, Accounts: s, Messages: s, Queue: rg.queue, Egress: egress.New(ours, s, s), Resolver: rg.zone,
 			HashPassword: func(p string) (string, error) { return "hash of " + p, nil }, Log: a.Log,

@@ -1,9 +1,7 @@
 package ips
 
 import (
-	"context"
 	"flag"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -13,7 +11,6 @@ import (
 	"github.com/sealpost/sealpost/internal/httpapi/apitest"
 	"github.com/sealpost/sealpost/internal/httpapi/contract"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
-	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
@@ -23,12 +20,8 @@ var ours = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("1
 // newRig starts the calls of this package over a real store.
 func newRig(t testing.TB) *apitest.Rig {
 	t.Helper()
-	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return apitest.Start(t, s, func(*apitest.Rig) []door.Route {
+	return apitest.Start(t, func(rg *apitest.Rig) []door.Route {
+		s := rg.Store
 		return New(Deps{Egress: egress.New(ours, s, s), Domains: s, Pools: s, Accounts: s}).Routes()
 	})
 }

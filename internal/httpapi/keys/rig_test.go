@@ -1,9 +1,7 @@
 package keys
 
 import (
-	"context"
 	"flag"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -11,7 +9,6 @@ import (
 	"github.com/sealpost/sealpost/internal/httpapi/apitest"
 	"github.com/sealpost/sealpost/internal/httpapi/contract"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
-	"github.com/sealpost/sealpost/internal/store/sqlite"
 )
 
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
@@ -19,13 +16,9 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata")
 // newRig starts the calls of this package over a real store.
 func newRig(t testing.TB) *apitest.Rig {
 	t.Helper()
-	s, err := sqlite.Open(context.WithoutCancel(t.Context()), sqlite.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	return apitest.Start(t, s, func(a *apitest.Rig) []door.Route {
-		return New(Deps{Keys: s, Domains: s, Accounts: s, Uses: a.Uses}).Routes()
+	return apitest.Start(t, func(rg *apitest.Rig) []door.Route {
+		s := rg.Store
+		return New(Deps{Keys: s, Domains: s, Accounts: s, Uses: rg.Uses}).Routes()
 	})
 }
 

@@ -172,7 +172,7 @@ func (s *Store) open(ctx context.Context, node int) error {
 	if s.config, err = openConfig(ctx, s.dir, len(names) > 0, s.fail); err != nil {
 		return err
 	}
-	if s.configuration, err = confdb.Open(ctx, s.config.db, s.configWrite); err != nil {
+	if s.configuration, err = confdb.Open(ctx, s.config.readers, s.configWrite); err != nil {
 		return err
 	}
 	newest, err := s.openDays(ctx, names)
@@ -225,7 +225,7 @@ func (s *Store) release() error {
 		d.mu.Unlock()
 	}
 	if s.config != nil && s.Err() == nil { // else left as it is, see day.shut
-		errs = append(errs, s.config.db.Close())
+		errs = append(errs, s.config.close())
 	}
 	s.space.release()
 	if s.lock != nil {
