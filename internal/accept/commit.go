@@ -36,6 +36,7 @@ func (j *job) message(l *letter) *store.NewMessage {
 			ReversePath: j.reversePath, TLS: j.opts.tls, Need8Bit: l.result.Need8Bit,
 			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8(),
 			RequireTLS: requireTLS, TLSOptional: l.result.TLSOptional && !requireTLS, Report: j.s.Report,
+			Sources: j.sources,
 		},
 	}
 	for _, a := range l.recipients {

@@ -45,7 +45,7 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return done, err
 	}
-	if err := j.readOptions(m.Control); err != nil {
+	if err := j.readOptions(ctx, m.Control); err != nil {
 		return done, err
 	}
 	if err := source.prepareTemplate(ctx); err != nil {

@@ -163,6 +163,9 @@ func (c *Client) request(ctx context.Context, req call) (*http.Request, error) {
 	if c.key != "" {
 		r.SetBasicAuth("api", c.key)
 	}
+	if c.acts != "" {
+		r.Header.Set("X-Mailgun-On-Behalf-Of", c.acts)
+	}
 	return r, nil
 }
 

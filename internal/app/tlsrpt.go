@@ -30,7 +30,7 @@ func (a *app) buildReports(ctx context.Context, roots *x509.CertPool) error {
 	}
 	var err error
 	a.reports, err = tlsrpt.Open(ctx, tlsrpt.Config{From: from, Organization: set.Organization, Contact: set.Contact}, tlsrpt.Deps{
-		Store: a.store, Resolver: txtResolver{a.resolver}, Dial: a.dialByName, Roots: roots, Log: a.log,
+		Store: a.store, Resolver: recordResolver{a.resolver}, Dial: a.dialByName, Roots: roots, Log: a.log,
 	})
 	return err
 }
@@ -38,7 +38,7 @@ func (a *app) buildReports(ctx context.Context, roots *x509.CertPool) error {
 // dialByName connects to a host that a stranger has named. It is found with the resolver
 // of the configuration, and each of its addresses must pass the guard.
 func (a *app) dialByName(ctx context.Context, network, address string) (net.Conn, error) {
-	return outhttp.Dialer{Lookup: a.addresses, Dial: newDialer(a.cfg.Delivery, a.guard)}.DialContext(ctx, network, address)
+	return outhttp.Dialer{Lookup: a.addresses, Dial: newDialer(a.cfg.Delivery, a.guard, a.log).dial}.DialContext(ctx, network, address)
 }
 
 // addresses returns the addresses of a name, those of IPv6 first.
@@ -63,7 +63,7 @@ func (a *app) addresses(ctx context.Context, name string) ([]netip.Addr, error) 
 // reportsWanted says where a domain wants TLS reports to be sent. None and no error is a
 // domain that asks for none.
 func (a *app) reportsWanted(ctx context.Context, domain string) ([]string, error) {
-	texts, err := txtResolver{a.resolver}.LookupTXT(ctx, report.RecordName(domain))
+	texts, err := recordResolver{a.resolver}.LookupTXT(ctx, report.RecordName(domain))
 	if err != nil {
 		return nil, err
 	}

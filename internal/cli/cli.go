@@ -81,6 +81,7 @@ type commandLine struct {
 	Key         keyCmds        `cmd:"" help:"API keys."`
 	Domain      domainCmds     `cmd:"" help:"Sending domains."`
 	Credential  credentialCmds `cmd:"" help:"Submission logins."`
+	Account     accountCmds    `cmd:"" help:"Sub-accounts, whose domains and keys no other account sees."`
 	Send        sendCmd        `cmd:"" help:"Send a message."`
 	Events      eventsCmd      `cmd:"" help:"Show what happened to messages."`
 	Message     messageCmds    `cmd:"" help:"Accepted messages."`
@@ -97,6 +98,7 @@ type globals struct {
 	Output string `short:"o" enum:"table,json" default:"table" placeholder:"table|json" help:"Print a table for people (the default) or JSON for programs."`
 	URL    string `name:"url" placeholder:"URL" help:"Address of the server's API, or SEALPOST_URL. Without it the server of this host's configuration is asked through its socket."`
 	Key    string `name:"key" placeholder:"KEY" help:"API key for --url. SEALPOST_API_KEY is better: arguments can be seen by everybody on the host."`
+	ActFor string `name:"account" placeholder:"ID" help:"Act for this sub-account: make its keys and domains, see only what is its own."`
 }
 
 // Main runs one command line (without the program's name) and returns its exit code.

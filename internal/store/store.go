@@ -50,6 +50,8 @@ type Store interface {
 	Domains
 	Keys
 	Credentials
+	Accounts
+	Pools
 	Peers
 	STSPolicies
 	Overrides

@@ -292,6 +292,23 @@ func (db *DB) forgetDomainWebhooks(domainID int64) {
 	maps.DeleteFunc(db.hooks.hooks, func(s hookScope, _ []store.Webhook) bool { return s.domain == domainID })
 }
 
+// dropAccountWebhooks is an account's end.
+func (db *DB) dropAccountWebhooks(ctx context.Context, q Queryer, account int64) error {
+	for _, statement := range []string{`DELETE FROM webhook WHERE account_id = $1`, `DELETE FROM signing_key WHERE account_id = $1`} {
+		if _, err := q.ExecContext(ctx, statement, account); err != nil {
+			return err
+		}
+	}
+	return dropTargets(ctx, q, `account_id = $1`, account)
+}
+
+// forgetAccountWebhooks is dropAccountWebhooks for the cache, which is locked.
+func (db *DB) forgetAccountWebhooks(account int64) {
+	db.hooks.version++
+	maps.DeleteFunc(db.hooks.hooks, func(s hookScope, _ []store.Webhook) bool { return s.account == account })
+	delete(db.hooks.keys, account)
+}
+
 // newSigningKey makes a key of 192 random bits, in the look that clients know.
 func newSigningKey() string {
 	var b [24]byte
