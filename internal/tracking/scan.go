@@ -25,8 +25,10 @@ func (s *Scan) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if len(s.tail) > 0 { // what lies across the border
-		border := append(s.tail[:len(s.tail):len(s.tail)], p[:min(len(p), scanTail)]...)
-		s.look(border)
+		var border [2 * scanTail]byte
+		n := copy(border[:], s.tail)
+		n += copy(border[n:], p[:min(len(p), scanTail)])
+		s.look(border[:n])
 	}
 	s.look(p)
 	if len(p) < scanTail {
