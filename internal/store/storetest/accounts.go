@@ -162,7 +162,7 @@ var accountTests = []test{
 			f.must(f.s.CreateRoute(ctx, &store.Route{AccountID: id, Expression: "catch_all()", Actions: []string{"stop()"}}))
 			k, err := f.s.SigningKey(ctx, id)
 			f.must(err)
-			secrets[id] = k.Secret
+			secrets[id] = k.Key
 		}
 		f.must(f.s.DeleteAccount(ctx, a.ID))
 		for range 2 {
@@ -176,7 +176,7 @@ var accountTests = []test{
 			}
 			k, err := f.s.SigningKey(ctx, other.ID)
 			f.must(err)
-			f.same("signing key of the other", k.Secret, secrets[other.ID])
+			f.same("signing key of the other", k.Key, secrets[other.ID])
 			f.reopen(f)
 		}
 	}},
