@@ -103,8 +103,11 @@ func TestRotation(t *testing.T) {
 			return d
 		}
 		state(29*24*time.Hour, []string{"k"}, []string{"k"})
-		if z.asked != 0 {
-			t.Errorf("%d questions while nothing waited", z.asked)
+		z.mu.Lock()
+		asked := z.asked
+		z.mu.Unlock()
+		if asked != 0 {
+			t.Errorf("%d questions while nothing waited", asked)
 		}
 		next := "k-" + time.Now().Add(24*time.Hour).UTC().Format("20060102")
 		d = state(24*time.Hour+Every, []string{"k"}, []string{"k", next})
