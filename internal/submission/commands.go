@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
 )
@@ -45,9 +44,8 @@ func (ss *session) do(ctx context.Context, c command) (last bool) {
 		return true
 	case "EXPN", "TURN", "ETRN":
 		return ss.blunder(&reply{502, "5.5.1", "Command not implemented"})
-	case "BDAT": // not offered; what follows it is a message, not commands
-		ss.close(&reply{502, "5.5.1", "BDAT is not offered"})
-		return true
+	case "BDAT":
+		return ss.bdat(ctx, c)
 	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PROXY":
 		ss.close(replyUnknown) // another protocol; its next lines are somebody's text (SEC-13)
 		return true
@@ -77,7 +75,7 @@ func (ss *session) hello(c command) (last bool) {
 		ss.say(&reply{250, "", ss.server.cfg.Hostname})
 		return false
 	}
-	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8"}
+	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8", "CHUNKING"}
 	if ss.server.tls != nil && !ss.secure {
 		lines = append(lines, "STARTTLS")
 	}
@@ -223,15 +221,12 @@ func (ss *session) data(ctx context.Context, c command) (last bool) {
 	if ss.out.Flush() != nil {
 		return true
 	}
-	began := time.Now()
 	ss.in.beginData()
 	content := newDataReader(ss.br, 2*accept.MaxSize)
-	receipt, err := ss.server.door.Accept(ctx, accept.Submission{
-		Sender: tx.sender, ReversePath: tx.path, Recipients: tx.recipients, Raw: content, RequireTLS: tx.requireTLS,
-	})
+	receipt, err := ss.server.door.Accept(ctx, tx.submission(content))
 	// The room may have made up its mind early; the client has not.
 	end := content.drain()
-	ss.in.endData(began, err == nil && end == nil)
+	ss.in.endData(err == nil && end == nil)
 	return ss.answerData(ctx, tx, receipt, err, end)
 }
 

@@ -67,6 +67,13 @@ type transaction struct {
 	requireTLS bool
 }
 
+// submission is what the room behind the door is given.
+func (tx *transaction) submission(content io.Reader) accept.Submission {
+	return accept.Submission{
+		Sender: tx.sender, ReversePath: tx.path, Recipients: tx.recipients, Raw: content, RequireTLS: tx.requireTLS,
+	}
+}
+
 func newSession(s *Server, conn net.Conn, implicitTLS bool) *session {
 	ss := &session{server: s, conn: conn, secure: implicitTLS}
 	ss.addr, ss.network = hostOf(conn.RemoteAddr())
@@ -99,20 +106,32 @@ func (ss *session) serve(ctx context.Context) {
 		return
 	}
 	for {
-		if ss.br.Buffered() == 0 && ss.out.Flush() != nil {
-			return
-		}
-		ss.in.awaitCommand()
-		line, err := ss.readLine(maxLine)
+		c, err := ss.next()
 		if err != nil {
 			ss.close(readFailure(err))
 			return
 		}
-		ss.in.gotCommand()
-		if last := ss.do(ctx, parseCommand(line)); last {
+		if last := ss.do(ctx, c); last {
 			return
 		}
 	}
+}
+
+// next reads the next command. What was said before is sent first, unless the client
+// did not wait for it (RFC 2920).
+func (ss *session) next() (command, error) {
+	if ss.br.Buffered() == 0 {
+		if err := ss.out.Flush(); err != nil {
+			return command{}, err
+		}
+	}
+	ss.in.awaitCommand()
+	line, err := ss.readLine(maxLine)
+	if err != nil {
+		return command{}, err
+	}
+	ss.in.gotCommand()
+	return parseCommand(line), nil
 }
 
 // begin brings the session to its greeting.
