@@ -91,6 +91,9 @@ type Data struct {
 	Status    *Status `json:"status,omitempty"` // delivered, failed
 	SendingIP string  `json:"sending-ip,omitempty"`
 	Reject    *Reject `json:"reject,omitempty"` // rejected
+	// DSNPassed: the next hop took over what the sender asked about notices (RFC 3461 section
+	// 5.2.1). It is for our own use and not shown.
+	DSNPassed bool `json:"dsn-passed,omitempty"` // delivered
 }
 
 // Reject says why a message was not accepted although its sender was known.
@@ -140,6 +143,7 @@ type Meta struct {
 	ScheduledFor  time.Time         `json:"scheduled-for,omitzero"`
 	OriginIP      string            `json:"origin-ip,omitempty"`
 	KeyID         string            `json:"key-id,omitempty"`
+	Notify        bool              `json:"notify,omitempty"` // the sender asked for notices about some recipient (RFC 3461)
 }
 
 // An Attachment is one attached file as events list it.

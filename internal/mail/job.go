@@ -17,6 +17,8 @@ type Envelope struct {
 	// Report: the message carries a TLS report. Its sessions are not counted for
 	// another one, or two systems report to each other for ever (RFC 8460 section 3).
 	Report bool `json:",omitempty"`
+	// DSN is what the sender asked to be told; nil: nothing. It is shared and never changes.
+	DSN *DSN `json:",omitempty"`
 }
 
 // A Job is one message on its way to one next hop: what the queue hands to an

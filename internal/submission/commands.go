@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/mail"
 )
 
 // do answers one command. It returns true when the session is over.
@@ -75,7 +76,7 @@ func (ss *session) hello(c command) (last bool) {
 		ss.say(&reply{250, "", ss.server.cfg.Hostname})
 		return false
 	}
-	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8", "CHUNKING"}
+	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN"}
 	if ss.server.tls != nil && !ss.secure {
 		lines = append(lines, "STARTTLS")
 	}
@@ -148,7 +149,8 @@ func (ss *session) mail(ctx context.Context, c command) (last bool) {
 		ss.say(answerTo(err))
 		return false
 	}
-	ss.tx = transaction{open: true, sender: sender, path: a.path, utf8: a.utf8, requireTLS: a.requireTLS}
+	ss.tx = transaction{open: true, sender: sender, path: a.path, utf8: a.utf8, requireTLS: a.requireTLS,
+		dsn: mail.DSN{Return: a.ret, EnvelopeID: a.envelopeID}}
 	ss.say(&reply{250, "2.1.0", "OK"})
 	return false
 }
@@ -186,7 +188,7 @@ func (ss *session) rcpt(c command) (last bool) {
 	if err != nil {
 		return ss.refused(err)
 	}
-	ss.tx.recipients = append(ss.tx.recipients, a)
+	ss.tx.add(a)
 	ss.say(&reply{250, "2.1.5", "OK"})
 	return false
 }

@@ -65,12 +65,35 @@ type transaction struct {
 	recipients []mail.Address
 	utf8       bool
 	requireTLS bool
+	dsn        mail.DSN // what it says about notices
+}
+
+// add takes a recipient. Of one that is named twice, all occasions count.
+func (tx *transaction) add(a rcptArgs) {
+	tx.recipients = append(tx.recipients, a.address)
+	if a.dsn == (mail.RecipientDSN{}) {
+		return
+	}
+	said, before := tx.dsn.Recipients[a.address.Key()]
+	if before {
+		if a.dsn.Original == "" {
+			a.dsn.Original = said.Original
+		}
+		if a.dsn.Notify |= said.Notify; a.dsn.Notify != mail.NotifyNever {
+			a.dsn.Notify &^= mail.NotifyNever
+		}
+	}
+	if tx.dsn.Recipients == nil {
+		tx.dsn.Recipients = map[string]mail.RecipientDSN{}
+	}
+	tx.dsn.Recipients[a.address.Key()] = a.dsn
 }
 
 // submission is what the room behind the door is given.
 func (tx *transaction) submission(content io.Reader) accept.Submission {
 	return accept.Submission{
 		Sender: tx.sender, ReversePath: tx.path, Recipients: tx.recipients, Raw: content, RequireTLS: tx.requireTLS,
+		DSN: tx.dsn.Only(tx.recipients),
 	}
 }
 
