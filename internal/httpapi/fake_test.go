@@ -226,6 +226,18 @@ func (s *fakeStore) DeleteCredential(ctx context.Context, domainID int64, login 
 
 func (s *fakeStore) NewID() mail.ID { return s.ids.Next() }
 
+func (s *fakeStore) NewIDs(n int) mail.ID { return s.ids.Reserve(n) }
+
+// AcceptAll is not atomic: what the real store does is tested there.
+func (s *fakeStore) AcceptAll(ctx context.Context, all []*store.NewMessage) error {
+	for _, m := range all {
+		if err := s.Accept(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *fakeStore) Accept(_ context.Context, m *store.NewMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,15 +2,21 @@ package sqlite
 
 // dayVersion is the PRAGMA user_version of the day files this program writes and
 // the newest that it reads.
-const dayVersion = 1
+const dayVersion = 2
+
+// versionBases is the first version of the day files that have bases. Older files stay as they
+// are: their last mail is of the day of the update.
+const versionBases = 2
 
 // daySchema makes the tables of a day file. Times are microseconds since 1970.
 //
 //   - message: meta is kept once per message, not with each event. Its rows have
 //     consecutive ids from first_row on, so finding them needs no index.
 //   - body: apart, so that counting pending down does not rewrite it. Codec 0 is raw, 1
-//     is an S2 block, 2 is a file in the folder of big contents. sum is the SHA-256 of the
-//     octets as they travel.
+//     is an S2 block, 2 is a file in the folder of big contents, 3 a delta against a
+//     base. sum is the SHA-256 of the octets as they travel.
+//   - base: what the copies of a batch have in common, with the number of deltas that refer to
+//     it; none yet while the batch is being accepted.
 //   - queue_ready is the only index of the queue: next hops, due order, and
 //     nothing that is held.
 //   - recipient finds a recipient's messages: one random insert per recipient of a
@@ -33,6 +39,16 @@ CREATE INDEX message_mid ON message (domain, mid);
 
 CREATE TABLE body (
     id    INTEGER PRIMARY KEY,
+    codec INTEGER NOT NULL CHECK (codec IN (0, 1, 2, 3)),
+    size  INTEGER NOT NULL CHECK (size >= 0),
+    sum   BLOB    NOT NULL CHECK (length(sum) = 32),
+    data  BLOB    NOT NULL,
+    base  INTEGER NOT NULL CHECK ((base <> 0) = (codec = 3))
+) STRICT;
+
+CREATE TABLE base (
+    id    INTEGER PRIMARY KEY,
+    refs  INTEGER NOT NULL CHECK (refs >= 0),
     codec INTEGER NOT NULL CHECK (codec IN (0, 1, 2)),
     size  INTEGER NOT NULL CHECK (size >= 0),
     sum   BLOB    NOT NULL CHECK (length(sum) = 32),
@@ -73,5 +89,5 @@ CREATE TABLE recipient (
     PRIMARY KEY (domain, rcpt, msg)
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 `

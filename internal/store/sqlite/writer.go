@@ -79,7 +79,7 @@ func startWriter(d *day) (*writer, error) {
 		pointer:    make(chan struct{}),
 	}
 	if w.conn, err = db.Conn(ctx); err == nil {
-		err = w.st.prepare(ctx, w.conn)
+		err = w.st.prepare(ctx, w.conn, d.version)
 	}
 	// Preparing made the log. Its entry is synced, and only then is the day listed as
 	// open, so that a log that is gone at the next start is known to be missing.

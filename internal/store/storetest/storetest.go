@@ -33,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 	}{
 		{"Accept", acceptTests},
 		{"Content", contentTests},
+		{"Together", togetherTests},
 		{"Lease", leaseTests},
 		{"Settle", settleTests},
 		{"Rows", rowTests},
