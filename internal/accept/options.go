@@ -46,9 +46,12 @@ var controls = map[string]string{
 	"require-tls":                   "o:require-tls",
 	"skip-verification":             "o:skip-verification",
 	"sending-ip":                    "o:sending-ip",
+	"sending-ip-pool":               "o:sending-ip-pool",
 	"recipient-variables":           "recipient-variables",
 	"variables":                     "variables",
 	"template-name":                 "template",
+	"template-version":              "t:version",
+	"template-variables":            "t:variables",
 	"time-zone-localize":            "o:time-zone-localize",
 	"suppress-headers":              "o:suppress-headers",
 	"delivery-time-optimize-period": "o:deliverytime-optimize-period",
@@ -96,6 +99,9 @@ func parseOptions(params, fields []compose.Field, now time.Time, horizon time.Du
 	for _, f := range fields {
 		key := controlKey(f.Name)
 		reader := &p
+		if strings.HasPrefix(key, "o:secondary-dkim") { // domain,selector in old programs
+			f.Value = strings.Replace(f.Value, ",", "/", 1)
+		}
 		if given[key] && key != "variables" && key != "o:tag" { // beaten, but it must make sense
 			reader = &optionReader{now: now, horizon: horizon, seen: map[string]string{}}
 		}

@@ -26,7 +26,15 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if j.s.Sender.Door == SMTP {
 		door = compose.Submission
 	}
-	tee := &teeReader{r: j.s.Raw, w: in}
+	unwrapped, err := compose.Unwrap(j.s.Raw, door, merge.MaxVariables)
+	defer unwrapped.Close()
+	if err != nil {
+		return done, err
+	}
+	if v := unwrapped.Variables; v != "" {
+		j.s.Options = append(j.s.Options, compose.Field{Name: "recipient-variables", Value: v})
+	}
+	tee := &teeReader{r: unwrapped, w: in}
 	m, err := compose.Inspect(tee, door)
 	if tee.err != nil {
 		return done, tee.err
