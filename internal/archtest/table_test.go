@@ -61,6 +61,7 @@ func table() map[string]room {
 		"httpapi/door": {imports: "accept compose mail store strictjson"},
 		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
 		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"certs":        {},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -72,7 +73,7 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
+		"app": {imports: "accept certs config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
 			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 

@@ -116,7 +116,7 @@ func (r *rig) configure(t *testing.T, resolver, port string) {
 	cfg := config.Default()
 	cfg.Server.Hostname, cfg.Server.DataDir = hostname, filepath.Join(folder, "data")
 	cfg.HTTP.Listen, cfg.HTTP.AdminListen = "127.0.0.1:0", ""
-	cfg.Submission.Listen, cfg.Submission.ListenTLS = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Submission.Listen, cfg.Submission.ListenTLS, cfg.Submission.TLS = config.Listeners{"127.0.0.1:0"}, config.Listeners{"127.0.0.1:0"}, config.TLSFiles
 	cfg.Submission.CertFile, cfg.Submission.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	fmt.Sscan(port, &cfg.Delivery.Port)
 	cfg.Delivery.Resolver, cfg.Delivery.AllowPrivateMX = resolver, true

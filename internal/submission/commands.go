@@ -80,8 +80,11 @@ func (ss *session) hello(c command) (last bool) {
 	if ss.server.tls != nil && !ss.secure {
 		lines = append(lines, "STARTTLS")
 	}
+	if ss.mayAuth() {
+		lines = append(lines, "AUTH PLAIN LOGIN")
+	}
 	if ss.secure {
-		lines = append(lines, "AUTH PLAIN LOGIN", "REQUIRETLS")
+		lines = append(lines, "REQUIRETLS")
 	}
 	for _, l := range lines {
 		fmt.Fprintf(ss.out, "250-%s\r\n", l)
@@ -118,7 +121,7 @@ func (ss *session) mayMail() *reply {
 	switch {
 	case ss.login != "" || ss.trusted:
 		return nil
-	case !ss.secure && ss.server.tls != nil:
+	case !ss.mayAuth() && ss.server.tls != nil:
 		return replyNoTLS
 	}
 	return replyNoAuth

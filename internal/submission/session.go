@@ -40,6 +40,8 @@ type session struct {
 	addr    netip.Addr
 	network netip.Prefix
 	trusted bool
+	byProxy bool     // begins with a PROXY header; until it was read, addr is the proxy's
+	raw     net.Conn // beneath TLS
 
 	in     *meter
 	br     *bufio.Reader
@@ -98,9 +100,10 @@ func (tx *transaction) submission(content io.Reader) accept.Submission {
 }
 
 func newSession(s *Server, conn net.Conn, implicitTLS bool) *session {
-	ss := &session{server: s, conn: conn, secure: implicitTLS}
-	ss.addr, ss.network = hostOf(conn.RemoteAddr())
-	ss.trusted = s.trusted(ss.addr)
+	ss := &session{server: s, conn: conn, raw: conn, secure: implicitTLS, addr: hostOf(conn.RemoteAddr())}
+	if ss.byProxy = within(s.cfg.Proxies, ss.addr); !ss.byProxy {
+		ss.network, ss.trusted = networkOf(ss.addr), within(s.cfg.Trusted, ss.addr)
+	}
 	if implicitTLS {
 		ss.conn = tls.Server(conn, s.tls)
 	}
@@ -159,6 +162,19 @@ func (ss *session) next() (command, error) {
 
 // begin brings the session to its greeting.
 func (ss *session) begin(ctx context.Context) bool {
+	if ss.byProxy {
+		refusal, err := ss.proxied(ss.raw)
+		if err != nil {
+			ss.log(ctx, slog.LevelInfo, "no PROXY header from a proxy", "cause", err)
+			return false
+		}
+		if refusal != nil {
+			if !ss.secure {
+				ss.close(refusal)
+			}
+			return false
+		}
+	}
 	if ss.secure {
 		if !ss.handshake(ctx) {
 			return false
