@@ -41,10 +41,8 @@ func (j *job) readDraft(ctx context.Context) (done func(), err error) {
 	}
 	base := compose.Draft{
 		From: from, Subject: d.Subject, Text: d.Text, HTML: d.HTML, AMP: d.AMP,
-		Headers: withoutUnsubscribePlaceholders(j.opts.headers), Files: d.Attachments, Inline: d.Inline, Date: j.now,
-	}
-	if j.opts.recipientVars != "" {
-		base.Boundary = compose.NewBoundary()
+		Headers: j.opts.headers, Files: d.Attachments, Inline: d.Inline, Date: j.now,
+		Boundary: compose.NewBoundary(),
 	}
 	if err := j.addressDraft(&base); err != nil {
 		return nil, err
@@ -125,6 +123,7 @@ func (s *draftSource) write(ctx context.Context, w io.Writer, l *letter) (compos
 		return compose.Result{}, err
 	}
 	l.variables = s.j.fillVariables(l)
+	s.j.trackDraft(&d, l)
 	if s.j.opts.travels("sid") {
 		d.Sid = l.id.String()
 	}
@@ -202,42 +201,4 @@ func (j *job) addressDraft(d *compose.Draft) error {
 	}
 	j.recipients, err = distinct(lists["to"], lists["cc"], lists["bcc"])
 	return err
-}
-
-// placeholders that stand for unsubscribe addresses of ours. We have none yet, and
-// a List-Unsubscribe field must not promise one.
-var unsubscribePlaceholders = []string{
-	"%unsubscribe_url%", "%tag_unsubscribe_url%", "%mailing_list_unsubscribe_url%", "%unsubscribe_email%", "%tag_unsubscribe_email%",
-}
-
-// withoutUnsubscribePlaceholders drops from List-Unsubscribe fields the elements
-// that are such a placeholder, and the field if nothing is left.
-func withoutUnsubscribePlaceholders(headers []compose.Field) []compose.Field {
-	var kept []compose.Field
-	for _, f := range headers {
-		if strings.EqualFold(f.Name, "List-Unsubscribe") {
-			var elements []string
-			for e := range strings.SplitSeq(f.Value, ",") {
-				if !isPlaceholder(strings.Trim(e, " \t<>")) {
-					elements = append(elements, strings.TrimSpace(e))
-				}
-			}
-			if len(elements) == 0 {
-				continue
-			}
-			f.Value = strings.Join(elements, ", ")
-		}
-		kept = append(kept, f)
-	}
-	return kept
-}
-
-func isPlaceholder(s string) bool {
-	s = strings.TrimPrefix(s, "mailto:")
-	for _, p := range unsubscribePlaceholders {
-		if s == p {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // A job is one submission on its way through the room.
@@ -24,6 +25,7 @@ type job struct {
 	others      []mail.Address // those who then get a copy of each
 	from        string         // of the message, as far as it is known
 
+	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena
 	sharedID string       // Message-ID of letters for which none was asked

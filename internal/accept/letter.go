@@ -38,6 +38,9 @@ type source interface {
 	write(ctx context.Context, w io.Writer, l *letter) (compose.Result, error)
 	// limit is how many octets a letter may have.
 	limit() int64
+	// usesLinks reports whether a placeholder in it stands for a link of ours. With certainly, a guess
+	// that it may is not enough.
+	usesLinks(certainly bool) (bool, error)
 }
 
 // letters decides which letters there are. With recipient-variables everybody in to gets one of
@@ -50,12 +53,15 @@ func (j *job) letters() ([]letter, error) {
 			return nil, err
 		}
 	}
+	list, err := j.track(list)
+	if err != nil {
+		return nil, err
+	}
 	first := j.room.intake.NewIDs(len(list))
 	zones := zoneCache{}
 	for i := range list {
 		l := &list[i]
 		l.id = first + mail.ID(i)
-		var err error
 		if l.due, err = j.due(l.person, zones); err != nil {
 			return nil, err
 		}
@@ -148,11 +154,16 @@ func (j *job) write(ctx context.Context, l *letter, only bool) error {
 	}
 	l.runs = out.runs
 	if j.written.Add(l.content.Size) > MaxExpanded {
+		if j.opts.recipientVars == "" {
+			return errTracked
+		}
 		return errExpanded
 	}
 	l.result = result
 	return nil
 }
+
+var errTracked = invalid("a tracked copy for each recipient makes more than %d MiB of messages; please send to fewer at a time", MaxExpanded>>20)
 
 var errExpanded = invalid("'recipient-variables' make more than %d MiB of messages", MaxExpanded>>20)
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // options is what the sender asked for besides the message.
@@ -16,6 +17,7 @@ type options struct {
 	requireTLS mail.Tri // the REQUIRETLS marking (RFC 8689)
 	optional   bool     // TLS-Required: No is to be added
 	dkim       mail.Tri
+	track      tracking.Wishes
 	testMode   bool
 	tags       []string
 	due        time.Time // zero: now
@@ -196,11 +198,7 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		p.o.testMode = t.Bool()
 		return err
 	case "o:tracking", "o:tracking-clicks", "o:tracking-opens", "o:tracking-pixel-location-top":
-		if strings.EqualFold(value, "htmlonly") {
-			return nil
-		}
-		var ignored mail.Tri
-		return p.flag(&ignored, f)
+		return p.track(key, f)
 	case "o:deliverytime":
 		return p.deliveryTime(value)
 	case "o:deliver-within":

@@ -8,6 +8,7 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // A rawSource is a message that came as a whole.
@@ -15,6 +16,9 @@ type rawSource struct {
 	j  *job
 	m  *compose.Raw
 	in *spool
+	// offers are the fields of the message that offer a way out of a list.
+	offers []compose.Field
+	scan   tracking.Scan // of what in holds
 }
 
 // readRaw takes a message that came as a whole. done gives back what holds it, once all letters
@@ -34,7 +38,8 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if v := unwrapped.Variables; v != "" {
 		j.s.Options = append(j.s.Options, compose.Field{Name: "recipient-variables", Value: v})
 	}
-	tee := &teeReader{r: unwrapped, w: in}
+	source := &rawSource{j: j, in: in}
+	tee := &teeReader{r: unwrapped, w: scannedSpool{in, &source.scan}}
 	m, err := compose.Inspect(tee, door)
 	if tee.err != nil {
 		return done, tee.err
@@ -42,7 +47,7 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err != nil {
 		return done, err
 	}
-	j.source = &rawSource{j: j, m: m, in: in}
+	source.m, j.source = m, source
 	j.from = m.From.Address.String()
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return done, err
@@ -58,6 +63,9 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 		return done, err
 	}
 	if err := j.mayAppearAs(ctx, m.From.Address); err != nil {
+		return done, err
+	}
+	if source.offers, err = headerFields(in.reader(), offerFields); err != nil {
 		return done, err
 	}
 	return done, j.envelope(ctx, m.From.Address, in)
@@ -89,6 +97,7 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 			return compose.Result{}, err
 		}
 	}
+	r.track(&edit, l)
 	edit.Add = append(edit.Add, j.ownFields(l)...)
 	if !j.opts.travels("variables") {
 		edit.Remove = append(edit.Remove, variablesField)

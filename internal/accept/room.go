@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/compose"
@@ -29,6 +30,8 @@ type Room struct {
 	signers   *signers
 	rejects   *rejects
 	workers   chan struct{} // lent to submissions that make many letters
+	// unreachable holds the ids of domains of which was said that their mail cannot be tracked.
+	unreachable sync.Map
 }
 
 // New returns a room. A nil scheduler is allowed: rows then wait in the store.

@@ -132,6 +132,9 @@ type Scheduler interface {
 
 // Config is what the operator sets. Zero values are usable.
 type Config struct {
+	// Tracker puts links into the letters of domains that want to know what becomes of them; nil: nothing
+	// is tracked.
+	Tracker Tracker
 	// Hostname is the server's name in Received fields.
 	Hostname string
 	// AllowUnverified lets domains send whose DNS records were not seen yet.

@@ -45,7 +45,7 @@ func parseClock(s string) (c clock, ok bool) {
 }
 
 // next returns the first moment from the given one on when clocks in the zone show the time.
-// Where clocks leap over it, it is as much later as they leap (time.Date).
+// Where clocks leap over it, it is as much later as they leap; where they show it twice, it is one of the two.
 func (c clock) next(from time.Time, zone *time.Location) time.Time {
 	y, m, d := from.In(zone).Date()
 	for day := d; ; day++ {

@@ -54,14 +54,21 @@ func table() map[string]room {
 		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
-		"compose":      {imports: "mail"},
-		"signing":      {imports: "mail"},
-		"credential":   {imports: "mail store"},
-		"accept":       {imports: "compose event mail merge signing store strictjson", tests: "store/sqlite"},
-		"httpapi/door": {imports: "accept compose mail store strictjson"},
-		"httpapi":      {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
-		"submission":   {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
-		"certs":        {},
+		"compose":           {imports: "mail"},
+		"signing":           {imports: "mail"},
+		"credential":        {imports: "mail store"},
+		"accept":            {imports: "compose event mail merge signing store strictjson tracking", tests: "store/sqlite"},
+		"httpapi/door":      {imports: "accept compose mail store strictjson"},
+		"httpapi/envelopes": {imports: "httpapi/door mail store"},
+		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
+		"certs":             {},
+		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		// Tracked mail: texts and programs, what links say, what following them means.
+		"tracking/markup":  {},
+		"tracking/agent":   {imports: "event"},
+		"tracking":         {imports: "mail store tracking/markup", tests: "store/sqlite"},
+		"tracking/visit":   {imports: "event mail store tracking tracking/agent"},
+		"httpapi/tracking": {imports: "httpapi/door mail store tracking tracking/visit", tests: "event httpapi/contract store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -73,8 +80,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept certs config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door impact lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "mail"},
+		"app": {imports: "accept certs config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/tracking impact lab mail mtasts " +
+			"mx netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -119,6 +119,8 @@ func (c Config) CertificateNames() []string {
 type Accept struct {
 	// AllowUnverifiedDomains lets a domain send before its DNS records were seen.
 	AllowUnverifiedDomains bool
+	// ScheduleHorizon is how far ahead a message may be scheduled; 1 hour to a year.
+	ScheduleHorizon time.Duration
 }
 
 // Delivery is how mail leaves.

@@ -36,7 +36,8 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.example.com", DataDir: "/etc/sealpost/data"},
 		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", TLS: config.TLSOff}, Submission: config.Submission{TLS: config.TLSOff},
-		ACME: config.ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory", Listen: ":80"},
+		ACME:   config.ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory", Listen: ":80"},
+		Accept: config.Accept{ScheduleHorizon: 72 * time.Hour},
 		Delivery: config.Delivery{
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
@@ -80,6 +81,7 @@ names = ["MX.example.com", "mäil.example.com"]
 listen = "127.0.0.1:8402"
 [accept]
 allow_unverified_domains = true
+schedule_horizon = "168h"
 [delivery]
 port = 2525
 resolver = "[::1]:5353"
@@ -120,7 +122,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 			AuthWithoutTLS:  true, ProxyNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")}},
 		ACME:   config.ACME{Email: "admin@example.com", Directory: "https://ca.example.com/acme", CAFile: "/etc/acme.pem", Names: []string{"mx.example.com", "xn--mil-qla.example.com"}, Listen: "127.0.0.1:8402"},
-		Accept: config.Accept{AllowUnverifiedDomains: true},
+		Accept: config.Accept{AllowUnverifiedDomains: true, ScheduleHorizon: 168 * time.Hour},
 		Delivery: config.Delivery{Port: 2525, Resolver: "[::1]:5353", ResolverTrusted: true, AllowPrivateMX: true, CAFile: "/etc/ca.pem",
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,

@@ -56,6 +56,8 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Recorder
+	LinkKeys
 	io.Closer
 }
 
@@ -286,6 +288,9 @@ type EventQuery struct {
 	Message   mail.ID
 	Recipient string
 	MessageID string // Message-ID field without angle brackets
+	// Tags narrows the search to messages with all of these tags, compared without letter case, where
+	// there is an index of them. Elsewhere they say nothing, so Match has to look at them too.
+	Tags []string
 	// Match, if not nil, has the last word on each event. It must not block.
 	Match func(r *event.Record, m *event.Meta) bool
 	// Scan bounds how many events are looked at for one page; 0 means 100,000.

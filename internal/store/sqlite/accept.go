@@ -201,6 +201,9 @@ func (a *acceptance) apply(b *batch) error {
 			return err
 		}
 	}
+	if err := b.insertTags(m); err != nil {
+		return err
+	}
 	addresses := make(map[string]struct{}, len(a.rows))
 	for _, r := range a.rows {
 		if _, err := st.insertRow.ExecContext(ctx, int64(r.ID), int64(r.Message), r.DomainID, r.NextHop, r.Recipient.String(),
@@ -246,8 +249,10 @@ func (b *batch) insertEvent(id mail.ID, e *event.Record, data string) error {
 	if key != e.Recipient {
 		raw = e.Recipient
 	}
-	_, err := b.w.st.insertEvent.ExecContext(context.Background(), int64(id), b.now.UnixMicro(), e.DomainID, int64(e.Type), int64(e.Message), key, raw, data)
-	return err
+	if _, err := b.w.st.insertEvent.ExecContext(context.Background(), int64(id), b.now.UnixMicro(), e.DomainID, int64(e.Type), int64(e.Message), key, raw, data); err != nil {
+		return err
+	}
+	return b.indexTags(id, e)
 }
 
 // committed runs when the message is on disk, before anybody is told.

@@ -36,6 +36,8 @@ type day struct {
 	// filled counts commits that added rows to the queue; drained is the value filled
 	// had when the queue was last seen empty. Equal: the queue is empty.
 	filled, drained atomic.Int64
+	// tagged is set when a message in it has a tag.
+	tagged atomic.Bool
 	// bare is set when no content is left and none can come.
 	bare atomic.Bool
 

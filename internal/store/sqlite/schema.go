@@ -4,6 +4,9 @@ package sqlite
 // the newest that it reads.
 const dayVersion = 2
 
+// versionTags is the first version that has an index of tags.
+const versionTags = 2
+
 // versionBases is the first version of the day files that have bases. Older files stay as they
 // are: their last mail is of the day of the update.
 const versionBases = 2
@@ -21,6 +24,8 @@ const versionBases = 2
 //     nothing that is held.
 //   - recipient finds a recipient's messages: one random insert per recipient of a
 //     message, where an index on event would cost one per event.
+//   - event_tag finds the events of a domain's messages with a tag, by type and in order; message_tag
+//     says which tags an event to come belongs to.
 //   - event.rcpt is in lower case, as it is compared; raw is the address as it was
 //     given, where that is something else.
 const daySchema = `
@@ -87,6 +92,26 @@ CREATE TABLE recipient (
     rcpt   TEXT    NOT NULL,
     msg    INTEGER NOT NULL,
     PRIMARY KEY (domain, rcpt, msg)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tag (
+    id     INTEGER PRIMARY KEY,
+    domain INTEGER NOT NULL,
+    name   TEXT    NOT NULL,
+    UNIQUE (domain, name)
+) STRICT;
+
+CREATE TABLE message_tag (
+    msg INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    PRIMARY KEY (msg, tag)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event_tag (
+    tag   INTEGER NOT NULL,
+    type  INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    PRIMARY KEY (tag, type, event)
 ) STRICT, WITHOUT ROWID;
 
 PRAGMA user_version = 2;

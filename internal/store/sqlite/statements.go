@@ -39,7 +39,9 @@ type statements struct {
 
 	deleteRow, deferRow, countDown, rescheduleRow, holdRow, deleteBody, deleteOrphan *sql.Stmt
 
-	insertBase, referBase, unreferBase, deleteUnusedBase *sql.Stmt // nil in files without bases
+	// Nil in files of versions that do not have their tables.
+	insertBase, referBase, unreferBase, deleteUnusedBase    *sql.Stmt
+	insertTag, tagNumber, insertMessageTag, insertEventTags *sql.Stmt
 
 	all []*sql.Stmt
 }
@@ -47,7 +49,7 @@ type statements struct {
 func (st *statements) prepare(ctx context.Context, conn *sql.Conn, version int) error {
 	list := st.list()
 	if version >= versionBases {
-		list = append(list, st.basesList()...)
+		list = append(list, st.newer()...)
 	} else {
 		list = append(list, statement{&st.insertBody, `INSERT INTO body (id, codec, size, sum, data) VALUES ($1, $2, $3, $4, $5)`})
 	}
@@ -67,13 +69,17 @@ type statement struct {
 	sql string
 }
 
-// basesList are the statements of files that have bases.
-func (st *statements) basesList() []statement {
+// newer are the statements of files that have bases and tags.
+func (st *statements) newer() []statement {
 	return []statement{
 		{&st.insertBody, `INSERT INTO body (id, codec, size, sum, data, base) VALUES ($1, $2, $3, $4, $5, $6)`},
 		{&st.insertBase, `INSERT INTO base (id, refs, codec, size, sum, data) VALUES ($1, 0, $2, $3, $4, $5)`},
 		{&st.referBase, `UPDATE base SET refs = refs + $2 WHERE id = $1`},
 		{&st.unreferBase, `UPDATE base SET refs = refs - 1 WHERE id = $1`},
+		{&st.insertTag, `INSERT INTO tag (domain, name) VALUES ($1, $2) ON CONFLICT DO NOTHING`},
+		{&st.tagNumber, `SELECT id FROM tag WHERE domain = $1 AND name = $2`},
+		{&st.insertMessageTag, `INSERT INTO message_tag (msg, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING`},
+		{&st.insertEventTags, `INSERT INTO event_tag (tag, type, event) SELECT tag, $2, $3 FROM message_tag WHERE msg = $1`},
 		{&st.deleteUnusedBase, `DELETE FROM base WHERE id = $1 AND refs = 0`},
 	}
 }
