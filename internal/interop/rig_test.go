@@ -44,6 +44,7 @@ type receiver struct {
 	cert       certKind
 	requireTLS bool
 	noChunking bool
+	noDSN      bool // of a Postfix
 }
 
 type certKind string
@@ -231,7 +232,7 @@ func (r *rig) start(t *testing.T, v receiver) *realmta.Server {
 	t.Helper()
 	o := realmta.Options{
 		Hostname: v.mx(), Domains: []string{v.domain()}, Listen: r.addresses[v.name()],
-		RequireTLS: v.requireTLS, NoChunking: v.noChunking,
+		RequireTLS: v.requireTLS, NoChunking: v.noChunking, NoDSN: v.noDSN,
 	}
 	switch v.cert {
 	case validCert:
