@@ -31,10 +31,10 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 		door = compose.Submission
 	}
 	unwrapped, err := compose.Unwrap(j.s.Raw, door, merge.MaxVariables)
-	defer unwrapped.Close()
 	if err != nil {
 		return done, err
 	}
+	defer unwrapped.Close()
 	if v := unwrapped.Variables; v != "" {
 		j.s.Options = append(j.s.Options, compose.Field{Name: "recipient-variables", Value: v})
 	}

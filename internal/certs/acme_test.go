@@ -134,7 +134,7 @@ func certificate(t *testing.T, door net.Listener, roots *x509.CertPool, name str
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for last := errors.New("never asked"); ; {
+	for {
 		dialer := tls.Dialer{Config: &tls.Config{ServerName: name, RootCAs: roots}}
 		conn, err := dialer.DialContext(ctx, "tcp", door.Addr().String())
 		if err == nil {
@@ -145,11 +145,10 @@ func certificate(t *testing.T, door net.Listener, roots *x509.CertPool, name str
 			}
 			err = errors.New("not the one that is waited for")
 		}
-		last = err
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("no certificate: %v\n%s", last, book.text())
+			t.Fatalf("no certificate: %v\n%s", err, book.text())
 		}
 	}
 }

@@ -54,9 +54,18 @@ func Unwrap(r io.Reader, door Door, maxVariables int) (*Unwrapped, error) {
 		return u, nil
 	}
 	u.lines = newLineReader(newCanonical(u.peeker, door))
+	if err := u.unwrap(outer, maxVariables); err != nil {
+		u.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// unwrap reads up to the message in the second part.
+func (u *Unwrapped) unwrap(outer *part, maxVariables int) error {
 	w := &wrapping{lines: u.lines, delimiter: "--" + outer.params["boundary"]}
 	if _, err := readHeader(u.lines); err != nil {
-		return u, err
+		return err
 	}
 	for _, f := range outer.fields {
 		if isControlField(f.name) {
@@ -65,10 +74,10 @@ func Unwrap(r io.Reader, door Door, maxVariables int) (*Unwrapped, error) {
 	}
 	var err error
 	if u.Variables, err = w.variables(maxVariables); err != nil {
-		return u, err
+		return err
 	}
 	u.Reader = w
-	return u, w.openMessage()
+	return w.openMessage()
 }
 
 // peekWrapping returns the wrapping as a part, if the message is wrapped. Nothing is read

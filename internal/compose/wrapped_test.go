@@ -21,10 +21,10 @@ const encoded = "eyJhbm5AZXhhbXBsZS5vcmciOiB7\r\nImEiOiAxfX0="
 
 func unwrap(octets string, door Door) (string, string, error) {
 	u, err := Unwrap(iotest.OneByteReader(strings.NewReader(octets)), door, 100)
-	defer u.Close()
 	if err != nil {
 		return "", "", err
 	}
+	defer u.Close()
 	message, err := io.ReadAll(u)
 	return string(message), u.Variables, err
 }
@@ -79,8 +79,8 @@ func TestUnwrapRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u, err := Unwrap(strings.NewReader(octets), Submission, 100)
-			defer u.Close()
 			if err == nil {
+				defer u.Close()
 				_, err = Inspect(u, Submission)
 			}
 			if r, ok := errors.AsType[*Refusal](err); !ok || r.Enhanced != "5.6.0" {
@@ -93,8 +93,8 @@ func TestUnwrapRefuses(t *testing.T) {
 		u, err := Unwrap(io.MultiReader(strings.NewReader(wrapped[:n]), iotest.ErrReader(broken)), Submission, 100)
 		if err == nil {
 			_, err = io.Copy(io.Discard, u)
+			u.Close()
 		}
-		u.Close()
 		if !errors.Is(err, broken) {
 			t.Errorf("after %d octets: %v", n, err)
 		}
