@@ -7,8 +7,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A core takes what certmagic logs into our log. What it tells in passing is for debugging; what
-// it warns of we keep as it is.
+// A core takes what certmagic logs into our log. What it tells in passing is for debugging. Its
+// errors are warnings: it tries again, and whether a certificate was obtained in the end we
+// say ourselves, once.
 type core struct {
 	log    *slog.Logger
 	fields []zapcore.Field
@@ -17,10 +18,7 @@ type core struct {
 var _ zapcore.Core = (*core)(nil)
 
 func level(l zapcore.Level) slog.Level {
-	switch {
-	case l >= zapcore.ErrorLevel:
-		return slog.LevelError
-	case l == zapcore.WarnLevel:
+	if l >= zapcore.WarnLevel {
 		return slog.LevelWarn
 	}
 	return slog.LevelDebug
