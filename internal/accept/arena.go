@@ -115,8 +115,10 @@ type letterWriter struct {
 	only  bool // there is no other letter to compare with, ever
 	runs  []run
 	size  int64
-	own   []byte
 	split lineSplitter
+
+	own     []byte // octets of its own that are not in the arena yet
+	pending []int  // the runs that are places in own until then
 
 	next   int64 // where in the first letter the next line is expected
 	page   []byte
@@ -181,9 +183,6 @@ func (w *letterWriter) line(line []byte, _ int64) error {
 
 // share notes octets that the first letter has.
 func (w *letterWriter) share(at, size int64) error {
-	if err := w.flush(); err != nil {
-		return err
-	}
 	w.append(at, size)
 	w.next = at + size
 	return nil
@@ -191,28 +190,40 @@ func (w *letterWriter) share(at, size int64) error {
 
 // keep notes octets that the letter has for itself.
 func (w *letterWriter) keep(p []byte) error {
+	at, size := int64(len(w.own)), int64(len(p))
 	w.own = append(w.own, p...)
+	if n := len(w.pending); n > 0 && w.pending[n-1] == len(w.runs)-1 {
+		w.runs[len(w.runs)-1].size += size
+		w.size += size
+	} else {
+		w.pending = append(w.pending, len(w.runs))
+		w.runs = append(w.runs, run{at, size})
+		w.size += size
+	}
 	if len(w.own) < ownBuffer {
 		return nil
 	}
 	return w.flush()
 }
 
+// flush brings octets of its own to the arena.
 func (w *letterWriter) flush() error {
 	if len(w.own) == 0 {
 		return nil
 	}
 	at, err := w.a.add(w.own)
-	w.append(at, int64(len(w.own)))
-	w.own = w.own[:0]
+	for _, i := range w.pending {
+		w.runs[i].at += at
+	}
+	w.own, w.pending = w.own[:0], w.pending[:0]
 	return err
 }
 
 func (w *letterWriter) append(at, size int64) {
 	w.size += size
-	shared := w.a.base != nil && at < w.a.base.Size
 	last := len(w.runs) - 1
-	if last >= 0 && w.runs[last].at+w.runs[last].size == at && (shared || w.a.base == nil || at > w.a.base.Size) {
+	own := len(w.pending) > 0 && w.pending[len(w.pending)-1] == last
+	if last >= 0 && !own && w.runs[last].at+w.runs[last].size == at {
 		w.runs[last].size += size
 		return
 	}

@@ -25,9 +25,12 @@ type job struct {
 	others      []mail.Address // those who then get a copy of each
 	from        string         // of the message, as far as it is known
 
+	list     *distribution  // nil: no mailing list
+	stencil  *stencil       // nil: no template
 	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena
+	several  bool         // there are many letters, each with differences of its own
 	sharedID string       // Message-ID of letters for which none was asked
 	written  atomic.Int64 // octets of all letters
 }
@@ -53,6 +56,7 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
+	j.several = len(letters) > 1
 	j.sharedID = messageIDOf(letters[0].id, j.now, j.domain.Name)
 	j.arena = newArena(j.room.cfg.SpoolDir, MaxExpanded)
 	if err := j.writeAll(ctx, letters); err != nil {
@@ -61,6 +65,9 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	messages := make([]*store.NewMessage, len(letters))
 	for i := range letters {
 		messages[i] = j.message(&letters[i])
+	}
+	if err := j.withhold(ctx, messages); err != nil {
+		return Receipt{}, err
 	}
 	if err := j.commit(ctx, messages); err != nil {
 		return Receipt{}, err

@@ -22,8 +22,19 @@ type qpWriter struct {
 
 func (q *qpWriter) Write(p []byte) (int, error) {
 	q.buf = q.buf[:0]
-	for _, c := range p {
-		q.octet(c)
+	for i := 0; i < len(p); {
+		// Most octets stand for themselves: take them in runs.
+		n := 0
+		for i+n < len(p) && qpOrdinary[p[i+n]] {
+			n++
+		}
+		if n == 0 {
+			q.octet(p[i])
+			i++
+			continue
+		}
+		q.run(p[i : i+n])
+		i += n
 	}
 	if _, err := q.w.Write(q.buf); err != nil {
 		return 0, err
@@ -31,6 +42,33 @@ func (q *qpWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// qpOrdinary are the octets that stand for themselves wherever they are, and behind which no line
+// ends early.
+var qpOrdinary = func() (t [256]bool) {
+	for c := byte('!'); c <= '~'; c++ {
+		t[c] = c != '=' && c != '>'
+	}
+	return t
+}()
+
+// run takes ordinary octets.
+func (q *qpWriter) run(p []byte) {
+	q.cr = false
+	q.flushBlank()
+	if q.soft {
+		q.endLine()
+	}
+	for len(p) > encodedLine-1-q.col {
+		room := encodedLine - 1 - q.col
+		q.buf = append(q.buf, p[:room]...)
+		p = p[room:]
+		q.endLine()
+	}
+	q.buf = append(q.buf, p...)
+	q.col += len(p)
+}
+
+// octet takes any octet.
 func (q *qpWriter) octet(c byte) {
 	if c == '\n' && q.cr {
 		q.cr = false // its line end is written
@@ -43,38 +81,57 @@ func (q *qpWriter) octet(c byte) {
 		q.col, q.soft = 0, false
 		return
 	}
-	if q.blank != 0 {
-		q.put(q.blank)
-		q.soft = q.col >= qpEarly
-		q.blank = 0
-	}
+	q.flushBlank()
 	switch {
 	case c == ' ' || c == '\t':
 		q.blank = c
 	case c == '=' || c < ' ' || c > '~':
-		q.put('=', upperHex[c>>4], upperHex[c&15])
+		q.encode(c)
 	default:
-		q.put(c)
+		q.room(1)
+		q.buf = append(q.buf, c)
+		q.col++
 		q.soft = c == '>' && q.col >= qpEarly
+	}
+}
+
+// flushBlank writes white space that turned out not to be the last of its line.
+func (q *qpWriter) flushBlank() {
+	if q.blank != 0 {
+		q.room(1)
+		q.buf = append(q.buf, q.blank)
+		q.col++
+		q.soft = q.col >= qpEarly
+		q.blank = 0
 	}
 }
 
 const upperHex = "0123456789ABCDEF"
 
-// put writes what must not be torn apart, on a new line if this one is full.
-func (q *qpWriter) put(octets ...byte) {
-	if q.soft || q.col+len(octets) > encodedLine-1 {
-		q.buf = append(q.buf, '=', '\r', '\n')
-		q.col, q.soft = 0, false
+// encode writes an octet by its number.
+func (q *qpWriter) encode(c byte) {
+	q.room(3)
+	q.buf = append(q.buf, '=', upperHex[c>>4], upperHex[c&15])
+	q.col += 3
+}
+
+// room begins a new line if n octets that must not be torn apart do not fit on this one.
+func (q *qpWriter) room(n int) {
+	if q.soft || q.col+n > encodedLine-1 {
+		q.endLine()
 	}
-	q.buf = append(q.buf, octets...)
-	q.col += len(octets)
+}
+
+// endLine ends a line that does not end in the text.
+func (q *qpWriter) endLine() {
+	q.buf = append(q.buf, '=', '\r', '\n')
+	q.col, q.soft = 0, false
 }
 
 // endBlank writes white space that turned out to be the last of its line.
 func (q *qpWriter) endBlank() {
 	if q.blank != 0 {
-		q.put('=', upperHex[q.blank>>4], upperHex[q.blank&15])
+		q.encode(q.blank)
 		q.blank = 0
 	}
 }

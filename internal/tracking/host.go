@@ -56,13 +56,13 @@ func scheme(d *store.Domain) string {
 	return "http"
 }
 
-// Serves reports whether a link of the domain's mail may be followed at the host that a request names:
-// any name within the domain, which may have had another prefix when the mail went out, or ours. One
-// domain's links do not work under another's name, which answers for what it is seen with.
-func (h Hosts) Serves(d *store.Domain, host string) bool {
+// Own reports whether a host, as [HostName] gives it, is the one of our public address.
+func (h Hosts) Own(host string) bool { return h.host != "" && host == h.host }
+
+// HostName returns the host that a request names, without port, in lower case.
+func HostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	return strings.HasSuffix("."+host, "."+d.Name) || h.host == "" || host == h.host
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }

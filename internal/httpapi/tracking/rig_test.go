@@ -128,11 +128,7 @@ func (rg *rig) visit(t testing.TB, method, path string, fields ...string) *httpt
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, "https://mail.example.net"+path, nil)
 	for i := 0; i < len(fields); i += 2 {
-		if fields[i] == "Host" {
-			r.Host = fields[i+1]
-		} else {
-			r.Header.Set(fields[i], fields[i+1])
-		}
+		r.Header.Set(fields[i], fields[i+1])
 	}
 	return rg.do("", r)
 }

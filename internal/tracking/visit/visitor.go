@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/event"
@@ -45,8 +46,9 @@ type Suppressor interface {
 // AllMail is the tag that stands for all mail of a domain.
 const AllMail = "*"
 
-// Domains finds sending domains.
+// Domains finds sending domains, as store.Domains does.
 type Domains interface {
+	Domain(ctx context.Context, name string) (store.Domain, error)
 	DomainByID(ctx context.Context, id int64) (store.Domain, error)
 }
 
@@ -167,7 +169,11 @@ func (v *Visitor) follow(ctx context.Context, token string, r Request, kinds ...
 			continue
 		}
 		d, err := v.roles.Domains.DomainByID(ctx, l.DomainID)
-		if errors.Is(err, store.ErrNotFound) || err == nil && !v.hosts.Serves(&d, r.Host) {
+		foreign := false
+		if err == nil {
+			foreign, err = v.foreign(ctx, &d, tracking.HostName(r.Host))
+		}
+		if errors.Is(err, store.ErrNotFound) || foreign {
 			break
 		}
 		if err != nil {
@@ -177,6 +183,24 @@ func (v *Visitor) follow(ctx context.Context, token string, r Request, kinds ...
 	}
 	v.falses.take(client, now)
 	return tracking.Link{}, store.Domain{}, ErrNoLink
+}
+
+// foreign reports whether the host is another domain's: whoever has a name answers for where links under it
+// lead. Names that are nobody's are such that a proxy uses for us, or that somebody gave us without
+// asking.
+func (v *Visitor) foreign(ctx context.Context, d *store.Domain, host string) (bool, error) {
+	if v.hosts.Own(host) || host == d.TrackingHost() {
+		return false, nil
+	}
+	for name, ok := host, true; ok; _, name, ok = strings.Cut(name, ".") {
+		switch owner, err := v.roles.Domains.Domain(ctx, name); {
+		case err == nil:
+			return owner.ID != d.ID, nil
+		case !errors.Is(err, store.ErrNotFound):
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // network is whom a client's address stands for.
