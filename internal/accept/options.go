@@ -105,6 +105,9 @@ func parseOptions(params, fields []compose.Field, now time.Time, horizon time.Du
 	for _, f := range fields {
 		key := controlKey(f.Name)
 		reader := &p
+		if strings.HasPrefix(key, "o:secondary-dkim") { // domain,selector in old programs
+			f.Value = strings.Replace(f.Value, ",", "/", 1)
+		}
 		if given[key] && key != "variables" && key != "o:tag" { // beaten, but it must make sense
 			reader = &optionReader{now: now, horizon: horizon, seen: map[string]string{}}
 		}

@@ -86,6 +86,9 @@ type Submission struct {
 	// control fields say. They may mark it as well.
 	RequireTLS bool
 
+	// DSN is what the sender asked for with the DSN extension (RFC 3461); nil: nothing.
+	DSN *mail.DSN
+
 	// Report: the message carries a TLS report of ours (RFC 8460); see mail.Envelope.
 	// The doors never set it: who could, could hide their sessions from reports.
 	Report bool

@@ -71,6 +71,7 @@ func (a *app) adminHandler() http.Handler {
 	)
 	registry.MustRegister(reportMetrics(a.reports)...)
 	registry.MustRegister(webhookMetrics(a.webhooks)...)
+	registry.MustRegister(a.certificateMetrics()...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.readyz)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/certs"
 	"github.com/sealpost/sealpost/internal/config"
 	"github.com/sealpost/sealpost/internal/credential"
 	"github.com/sealpost/sealpost/internal/delivery"
@@ -68,8 +69,9 @@ type Options struct {
 type Addresses struct {
 	API           net.Addr // the HTTP API; never nil
 	Admin         net.Addr // health and metrics
-	Submission    net.Addr // SMTP with STARTTLS
-	SubmissionTLS net.Addr // SMTP with implicit TLS
+	Submission    net.Addr // SMTP with STARTTLS; the first of several
+	SubmissionTLS net.Addr // SMTP with implicit TLS; the first of several
+	ACME          net.Addr // where a certification authority is answered
 }
 
 // A StartError is a problem that a person must solve before the server can run: a
@@ -105,8 +107,9 @@ type app struct {
 	impact       *impact.Analyst
 	notices      *dsn.Follower
 	api          *httpapi.API
-	submission   *submission.Server      // nil if no listener is configured
-	apiCert      *submission.Certificate // nil if the API is plain HTTP
+	submission   *submission.Server // nil if no listener is configured
+	apiCert      certificate        // nil if the API is plain HTTP
+	manager      *certs.Manager     // gets certificates; nil if no door wants one
 	guard        *guard
 	suppressions *suppression.Room
 	webhooks     *webhook.Room
@@ -301,24 +304,21 @@ func (a *app) buildDoors(ctx context.Context) error {
 		Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
 		Log: a.log,
 	}, a.surfaces...)
-	if a.cfg.HTTP.TLS == config.TLSFiles {
-		if a.apiCert, err = submission.LoadCertificate(a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile, a.log); err != nil {
-			return &StartError{fmt.Errorf("http.cert_file: %w", err)}
-		}
+	if a.apiCert, err = a.certificateOf("http", a.cfg.HTTP.TLS, a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile); err != nil {
+		return err
 	}
 	sub := a.cfg.Submission
-	if sub.Listen == "" && sub.ListenTLS == "" {
+	if len(sub.Listen)+len(sub.ListenTLS) == 0 {
 		return nil
 	}
-	door := submission.Config{Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks}
-	if sub.CertFile != "" {
-		cert, err := submission.LoadCertificate(sub.CertFile, sub.KeyFile, a.log)
-		if err != nil {
-			return &StartError{fmt.Errorf("submission.cert_file: %w", err)}
-		}
-		door.Certificate = cert.Get
+	cert, err := a.certificateOf("submission", sub.TLS, sub.CertFile, sub.KeyFile)
+	if err != nil {
+		return err
 	}
-	a.submission = submission.New(door, a.accept, verifier, a.log)
+	a.submission = submission.New(submission.Config{
+		Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks, Certificate: cert,
+		AuthWithoutTLS: sub.AuthWithoutTLS, Proxies: sub.ProxyNetworks, MaxSessions: maxSessions(),
+	}, a.accept, verifier, a.log)
 	return nil
 }
 

@@ -74,6 +74,7 @@ func table() map[string]room {
 		"httpapi/lists":     {imports: "httpapi/door mail store strictjson"},
 		"httpapi":           {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
 		"httpapi/webhooks":  {imports: "event httpapi/door mail outhttp store webhook", tests: "follow netguard store/sqlite"},
+		"certs":             {},
 		"submission":        {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 		// Tracked mail: texts and programs, what links say, what following them means.
 		"tracking/markup":  {},
@@ -107,8 +108,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks impact " +
-			"keyrotation keyuse lab mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "mail"},
+		"app": {imports: "accept certs config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks " +
+			"impact keyrotation keyuse lab mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

@@ -20,6 +20,8 @@ type Envelope struct {
 	Report bool `json:",omitempty"`
 	// Sources are the addresses of ours that the message may leave from; none: any.
 	Sources []netip.Addr `json:",omitempty"`
+	// DSN is what the sender asked to be told; nil: nothing. It is shared and never changes.
+	DSN *DSN `json:",omitempty"`
 }
 
 // A Job is one message on its way to one next hop: what the queue hands to an

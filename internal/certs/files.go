@@ -1,4 +1,4 @@
-package submission
+package certs
 
 import (
 	"crypto/tls"
@@ -12,9 +12,9 @@ import (
 // recheck is how often certificate files are looked at, at most.
 const recheck = 10 * time.Second
 
-// A Certificate is a certificate in two files that may be replaced at any time,
+// A Files is a certificate in two files that may be replaced at any time,
 // as ACME clients do. A pair that cannot be loaded leaves the old one in use.
-type Certificate struct {
+type Files struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
@@ -29,9 +29,9 @@ type fileStamp struct {
 	size    int64
 }
 
-// LoadCertificate loads a certificate chain and its key from PEM files.
-func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, log: log}
+// Load loads a certificate chain and its key from PEM files.
+func Load(certFile, keyFile string, log *slog.Logger) (*Files, error) {
+	c := &Files{certFile: certFile, keyFile: keyFile, log: log}
 	stamp, err := c.look()
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func LoadCertificate(certFile, keyFile string, log *slog.Logger) (*Certificate, 
 }
 
 // Get returns the certificate; it is for tls.Config.GetCertificate.
-func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Files) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.checked) < recheck {
@@ -63,7 +63,7 @@ func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.current, nil
 }
 
-func (c *Certificate) look() (stamp [2]fileStamp, err error) {
+func (c *Files) look() (stamp [2]fileStamp, err error) {
 	for i, name := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
@@ -74,7 +74,7 @@ func (c *Certificate) look() (stamp [2]fileStamp, err error) {
 	return stamp, nil
 }
 
-func (c *Certificate) load(stamp [2]fileStamp) error {
+func (c *Files) load(stamp [2]fileStamp) error {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("load certificate: %w", err)
