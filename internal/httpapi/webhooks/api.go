@@ -63,8 +63,8 @@ func (a *API) Routes() []door.Route {
 		door.On("PUT", "/v1/webhooks/{id}", door.Account, a.updateAccount),
 		door.On("DELETE", "/v1/webhooks/{id}", door.Account, a.removeAccount),
 
-		door.On("GET", "/v5/accounts/http_signing_key", door.Account, a.showKey),
-		door.On("POST", "/v5/accounts/http_signing_key", door.Account, a.rotateKey),
+		door.On("GET", "/v5/accounts/http_signing_key", door.Administer, a.showKey),
+		door.On("POST", "/v5/accounts/http_signing_key", door.Administer, a.rotateKey),
 
 		door.On("GET", "/v1/sealpost/webhooks", door.Manage, a.listTargets),
 		door.On("GET", "/v1/sealpost/webhooks/deliveries", door.Manage, a.listDeliveries),
