@@ -290,7 +290,7 @@ func ownObjects() map[string]ownObject {
 		"/v1/sealpost/keys/": {"/v1/sealpost/keys", "role=basic", hex(16)},
 		"/v3/ip_pools/":      pool,
 		"/v1/ip_pools/":      pool,
-		"/v1/webhooks/":      {"/v1/webhooks", "url=https://192.0.2.1/a&event_types=delivered", regexp.MustCompile(`"webhook_id":"([0-9a-f]{24})"`)},
+		"/v1/webhooks/":      {"/v1/webhooks", "url=https://8.8.8.8/a&event_types=delivered", regexp.MustCompile(`"webhook_id":"([0-9a-f]{24})"`)},
 		"/v3/routes/":        {"/v3/routes", "expression=catch_all()&action=stop()", hex(24)},
 		"/v3/lists/":         {"/v3/lists", "address=news@sub.example", regexp.MustCompile(`"address":"([^"]+)"`)},
 	}
