@@ -28,6 +28,7 @@ import (
 	"github.com/sealpost/sealpost/internal/follow"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/openapi"
 	"github.com/sealpost/sealpost/internal/impact"
 	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mtasts"
@@ -275,7 +276,7 @@ func (a *app) buildDoors() error {
 		HashPassword: credential.Hash,
 		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
 		Log: a.log,
-	}, a.surfaces...)
+	}, append(a.surfaces, openapi.Surface{})...)
 	if a.cfg.HTTP.TLS == config.TLSFiles {
 		if a.apiCert, err = submission.LoadCertificate(a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile, a.log); err != nil {
 			return &StartError{fmt.Errorf("http.cert_file: %w", err)}

@@ -167,6 +167,9 @@ func New(cfg Config, deps Deps, surfaces ...Surface) *API {
 	return a
 }
 
+// Routes lists all calls, those of the surfaces included.
+func (a *API) Routes() []door.Route { return a.door.Routes() }
+
 // Handler answers requests that carry an API key.
 func (a *API) Handler() http.Handler { return a.door.Handler() }
 

@@ -65,6 +65,9 @@ func New(cfg Config, deps Deps, routes []Route) *Door {
 	}
 }
 
+// Routes lists the calls. The result must not be changed.
+func (d *Door) Routes() []Route { return d.routes }
+
 // Handler answers requests that carry an API key.
 func (d *Door) Handler() http.Handler { return d.handler(false) }
 
