@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
@@ -20,19 +18,17 @@ import (
 const (
 	// commitTimeout bounds the wait for the store once a message is complete.
 	commitTimeout = time.Minute
-	// commitTogether is how many copies of a batch are stored at a time, so that the
-	// store can put them into one group.
-	commitTogether = 64
-	codeTestMode   = 650
+	codeTestMode  = 650
 )
 
 // message is what the store keeps of a letter.
-func (j *job) message(l letter) *store.NewMessage {
+func (j *job) message(l *letter) *store.NewMessage {
 	due := j.now
-	if !j.opts.due.IsZero() {
-		due = j.opts.due
+	if !l.due.IsZero() {
+		due = l.due
 	}
 	content := l.content
+	j.arena.shared(&content, l.runs)
 	requireTLS := j.requiresTLS()
 	m := &store.NewMessage{
 		ID: l.id, DomainID: j.domain.ID, Meta: j.meta(l), Content: &content,
@@ -79,8 +75,9 @@ func (j *job) record(id mail.ID, t event.Type, recipient string, d event.Data) e
 }
 
 // meta is what all events of the letter share.
-func (j *job) meta(l letter) event.Meta {
+func (j *job) meta(l *letter) event.Meta {
 	m := j.commonMeta()
+	m.ScheduledFor = l.due
 	m.MessageID = l.result.MessageID
 	m.From, m.To, m.Subject = l.result.From, l.result.To, l.result.Subject
 	m.Size = l.content.Size
@@ -101,50 +98,43 @@ func (j *job) commonMeta() event.Meta {
 	return event.Meta{
 		Domain: j.domain.Name, Sender: j.reversePath.String(), Tags: j.opts.tags, Variables: j.opts.variables,
 		Method: j.s.Sender.Door.String(), Authenticated: j.s.Sender.Authenticated, TestMode: j.opts.testMode,
-		ScheduledFor: j.opts.due, OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID,
+		OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID,
 	}
 }
 
-// commit stores the messages and hands them over. What was stored stays stored
-// when a later message of the same call fails; see [BatchIntake].
+// commit stores the messages, all or none, and hands them over.
 func (j *job) commit(ctx context.Context, messages []*store.NewMessage) error {
 	// From here the sender has done its part. Its going away must not undo it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
-	if batch, ok := j.room.intake.(BatchIntake); ok && len(messages) > 1 {
-		for _, m := range messages {
-			j.reserve(m)
-		}
-		if err := batch.AcceptAll(ctx, messages); err != nil {
-			for _, m := range messages {
-				j.unreserve(m)
-			}
-			return fmt.Errorf("store batch: %w", err)
-		}
-		for _, m := range messages {
-			j.handOver(m)
-		}
-		return nil
-	}
-	var group errgroup.Group
-	group.SetLimit(commitTogether)
 	for _, m := range messages {
-		group.Go(func() error {
-			j.reserve(m)
-			if err := j.room.intake.Accept(ctx, m); err != nil {
-				j.unreserve(m)
-				return fmt.Errorf("store message %s: %w", m.ID, err)
-			}
-			j.handOver(m)
-			return nil
-		})
+		j.reserve(m)
 	}
-	return group.Wait()
+	if err := j.store(ctx, messages); err != nil {
+		for _, m := range messages {
+			j.unreserve(m)
+		}
+		return fmt.Errorf("store: %w", err)
+	}
+	j.arena.share(len(messages))
+	unfetched := waiting(messages)
+	for _, m := range messages {
+		j.handOver(m)
+	}
+	j.wake(unfetched)
+	return nil
+}
+
+func (j *job) store(ctx context.Context, messages []*store.NewMessage) error {
+	if len(messages) == 1 {
+		return j.room.intake.Accept(ctx, messages[0])
+	}
+	return j.room.intake.AcceptAll(ctx, messages)
 }
 
 // reserve decides whether the message goes to the scheduler with its content.
 func (j *job) reserve(m *store.NewMessage) {
-	m.Leased = j.room.scheduler != nil && len(m.Rows) > 0 && j.opts.due.IsZero() && j.room.scheduler.Reserve(m.Content.Size)
+	m.Leased = j.room.scheduler != nil && len(m.Rows) > 0 && m.Meta.ScheduledFor.IsZero() && j.room.scheduler.Reserve(m.Content.Size)
 }
 
 func (j *job) unreserve(m *store.NewMessage) {
@@ -154,25 +144,41 @@ func (j *job) unreserve(m *store.NewMessage) {
 	}
 }
 
-// handOver gives a stored message to the scheduler, with its content or as a
-// row to be fetched. Afterwards the message is not ours to look at.
+// handOver gives a stored message to the scheduler with its content, if there is room for it. Afterwards
+// the message is not ours to look at.
 func (j *job) handOver(m *store.NewMessage) {
-	spool := j.held.take(m.ID)
 	if m.Leased {
-		j.room.scheduler.Offer(m, sync.OnceFunc(func() { spool.Close() }))
-		return
+		j.room.scheduler.Offer(m, sync.OnceFunc(j.arena.release))
+	} else {
+		j.arena.release()
 	}
-	spool.Close()
+}
+
+// wake tells the scheduler of rows that it has to fetch.
+func (j *job) wake(rows map[string]time.Time) {
 	if j.room.scheduler == nil {
 		return
 	}
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		j.room.scheduler.Wake(name, rows[name])
+	}
+}
+
+// waiting returns the next hops of messages that the scheduler does not get with their content, and when they are
+// due first.
+func waiting(messages []*store.NewMessage) map[string]time.Time {
 	hops := map[string]time.Time{}
-	for _, row := range m.Rows {
-		hops[row.NextHop] = row.Due
+	for _, m := range messages {
+		if m.Leased {
+			continue
+		}
+		for _, row := range m.Rows {
+			if due, ok := hops[row.NextHop]; !ok || row.Due.Before(due) {
+				hops[row.NextHop] = row.Due
+			}
+		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(hops)) {
-		j.room.scheduler.Wake(name, hops[name])
-	}
+	return hops
 }
 
 // parameterVariables returns the user variables among the parameters of an API call.

@@ -4,14 +4,29 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/merge"
 )
 
-// draft takes a message that came in pieces.
-func (j *job) draft(ctx context.Context) ([]letter, error) {
+// A draftSource is a message that came in pieces.
+type draftSource struct {
+	j     *job
+	base  compose.Draft
+	texts draftTexts
+}
+
+// draftTexts are the pieces in which values stand, taken apart once.
+type draftTexts struct {
+	subject, text, html, amp merge.Text
+	headers                  []merge.Text
+}
+
+// readDraft takes a message that came in pieces.
+func (j *job) readDraft(ctx context.Context) (done func(), err error) {
 	d := j.s.Draft
 	from, err := sender(d.From)
 	if err != nil {
@@ -26,7 +41,8 @@ func (j *job) draft(ctx context.Context) ([]letter, error) {
 	}
 	base := compose.Draft{
 		From: from, Subject: d.Subject, Text: d.Text, HTML: d.HTML, AMP: d.AMP,
-		Headers: withoutUnsubscribePlaceholders(j.opts.headers), Files: d.Attachments, Inline: d.Inline, Date: j.now,
+		Headers: j.opts.headers, Files: d.Attachments, Inline: d.Inline, Date: j.now,
+		Boundary: compose.NewBoundary(),
 	}
 	if err := j.addressDraft(&base); err != nil {
 		return nil, err
@@ -40,15 +56,118 @@ func (j *job) draft(ctx context.Context) ([]letter, error) {
 	if err := j.returnTo(ctx, from.Address); err != nil {
 		return nil, err
 	}
-	if j.opts.recipientVars != "" {
-		return j.batch(ctx, base)
+	source := newDraftSource(j, base)
+	j.source = source
+	return nil, source.checkExpansion()
+}
+
+func newDraftSource(j *job, d compose.Draft) *draftSource {
+	s := &draftSource{j: j, base: d, texts: draftTexts{
+		subject: merge.Parse(d.Subject), text: merge.Parse(d.Text), html: merge.Parse(d.HTML), amp: merge.Parse(d.AMP),
+	}}
+	for _, h := range d.Headers {
+		s.texts.headers = append(s.texts.headers, merge.Parse(h.Value))
 	}
-	l, err := j.compose(base, j.opts.variables, j.opts.messageID)
+	return s
+}
+
+// checkExpansion refuses a call whose copies would be too large together, before any of them is
+// written (SEC-21).
+func (s *draftSource) checkExpansion() error {
+	if s.j.opts.recipientVars == "" {
+		return nil
+	}
+	variables, err := recipientVariables(s.j.opts.recipientVars)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	l.recipients = j.recipients
-	return []letter{l}, nil
+	var count merge.Count
+	for _, t := range append([]merge.Text{s.texts.subject, s.texts.text, s.texts.html, s.texts.amp}, s.texts.headers...) {
+		count.Add(t)
+	}
+	for _, v := range s.j.opts.variables {
+		count.Add(merge.Parse(v))
+	}
+	for _, f := range slices.Concat(s.base.Files, s.base.Inline) {
+		count.AddFixed(f.Size/3*4 + f.Size/50)
+	}
+	var total int64
+	for _, m := range s.j.people {
+		person := variables.Of(m)
+		n := count.For(&person)
+		if total += n; total > MaxExpanded {
+			return errExpanded
+		}
+		if n > 2*MaxSize {
+			return errTooLarge
+		}
+	}
+	return nil
+}
+
+// limit is that of a message.
+func (s *draftSource) limit() int64 { return MaxSize }
+
+// write writes a letter: the draft with the person's values in, addressed to the person alone.
+func (s *draftSource) write(ctx context.Context, w io.Writer, l *letter) (compose.Result, error) {
+	d, err := s.draftFor(l)
+	if err != nil {
+		return compose.Result{}, err
+	}
+	if l.person != nil {
+		if err := s.j.mayClaim(ctx, d.Headers); err != nil { // again, with the values in (SEC-57)
+			return compose.Result{}, err
+		}
+	}
+	if d.MessageID, err = s.j.messageID(l); err != nil {
+		return compose.Result{}, err
+	}
+	l.variables = s.j.fillVariables(l)
+	s.j.trackDraft(&d, l)
+	if s.j.opts.travels("sid") {
+		d.Sid = l.id.String()
+	}
+	if s.j.opts.travels("tag") {
+		d.Tags = s.j.opts.tags
+	}
+	if s.j.opts.travels("variables") {
+		d.Variables = variablesHeader(l.variables)
+	}
+	result, err := compose.Compose(w, d)
+	if err != nil {
+		return result, fmt.Errorf("compose: %w", err)
+	}
+	return result, nil
+}
+
+// draftFor returns the draft of a letter.
+func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
+	d := s.base
+	if !s.j.several {
+		d.Boundary = "" // that of copies
+	}
+	if l.person == nil {
+		return d, nil
+	}
+	d.To = []mail.Mailbox{l.person.Mailbox}
+	d.Headers = slices.Clone(d.Headers)
+	texts := []struct {
+		into *string
+		text merge.Text
+	}{{&d.Subject, s.texts.subject}, {&d.Text, s.texts.text}, {&d.HTML, s.texts.html}, {&d.AMP, s.texts.amp}}
+	for i := range d.Headers {
+		texts = append(texts, struct {
+			into *string
+			text merge.Text
+		}{&d.Headers[i].Value, s.texts.headers[i]})
+	}
+	for _, t := range texts {
+		var err error
+		if *t.into, err = l.fill(t.text); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
 }
 
 // sender reads the from parameters: one mailbox.
@@ -79,77 +198,10 @@ func (j *job) addressDraft(d *compose.Draft) error {
 	}
 	d.To, d.Cc = lists["to"], lists["cc"]
 	var err error
+	j.people = lists["to"]
+	for _, m := range slices.Concat(lists["cc"], lists["bcc"]) {
+		j.others = append(j.others, m.Address)
+	}
 	j.recipients, err = distinct(lists["to"], lists["cc"], lists["bcc"])
 	return err
-}
-
-// compose writes one draft with the given variables and the Message-ID the sender
-// asked for, if any.
-func (j *job) compose(d compose.Draft, variables map[string]string, messageID string) (letter, error) {
-	id := j.room.intake.NewID()
-	d.MessageID = messageIDOf(id, j.now, j.domain.Name)
-	if messageID != "" {
-		given, err := compose.ParseMessageID(messageID)
-		if err != nil {
-			return letter{}, invalid("h:Message-Id is not a valid message id")
-		}
-		d.MessageID = given
-	}
-	if j.opts.travels("sid") {
-		d.Sid = id.String()
-	}
-	if j.opts.travels("tag") {
-		d.Tags = j.opts.tags
-	}
-	if j.opts.travels("variables") {
-		d.Variables = variablesHeader(variables)
-	}
-	if err := d.Check(); err != nil {
-		return letter{}, err
-	}
-	return j.write(id, func(w io.Writer) (compose.Result, error) {
-		result, err := compose.Compose(w, d)
-		if err != nil {
-			return result, fmt.Errorf("compose: %w", err)
-		}
-		return result, nil
-	}, MaxSize)
-}
-
-// placeholders that stand for unsubscribe addresses of ours. We have none yet, and
-// a List-Unsubscribe field must not promise one.
-var unsubscribePlaceholders = []string{
-	"%unsubscribe_url%", "%tag_unsubscribe_url%", "%mailing_list_unsubscribe_url%", "%unsubscribe_email%", "%tag_unsubscribe_email%",
-}
-
-// withoutUnsubscribePlaceholders drops from List-Unsubscribe fields the elements
-// that are such a placeholder, and the field if nothing is left.
-func withoutUnsubscribePlaceholders(headers []compose.Field) []compose.Field {
-	var kept []compose.Field
-	for _, f := range headers {
-		if strings.EqualFold(f.Name, "List-Unsubscribe") {
-			var elements []string
-			for e := range strings.SplitSeq(f.Value, ",") {
-				if !isPlaceholder(strings.Trim(e, " \t<>")) {
-					elements = append(elements, strings.TrimSpace(e))
-				}
-			}
-			if len(elements) == 0 {
-				continue
-			}
-			f.Value = strings.Join(elements, ", ")
-		}
-		kept = append(kept, f)
-	}
-	return kept
-}
-
-func isPlaceholder(s string) bool {
-	s = strings.TrimPrefix(s, "mailto:")
-	for _, p := range unsubscribePlaceholders {
-		if s == p {
-			return true
-		}
-	}
-	return false
 }

@@ -69,8 +69,8 @@ func distinctAddresses(all []mail.Address) ([]mail.Address, error) {
 	return list, nil
 }
 
-// envelope works out reverse-path and recipients of a message that came as a whole.
-func (j *job) envelope(ctx context.Context, from mail.Address, to []string) (err error) {
+// envelope works out reverse-path and recipients of a message that came as a whole and is held by in.
+func (j *job) envelope(ctx context.Context, from mail.Address, in *spool) (err error) {
 	if j.s.Sender.Door == SMTP {
 		if len(j.s.Recipients) == 0 {
 			return &Error{Status: 400, Code: 554, Enhanced: "5.5.1", Message: "No recipients"}
@@ -79,20 +79,48 @@ func (j *job) envelope(ctx context.Context, from mail.Address, to []string) (err
 		if err := j.room.CheckReversePath(ctx, j.s.Sender, j.reversePath); err != nil {
 			return err
 		}
-		j.recipients, err = distinctAddresses(j.s.Recipients)
+		if j.recipients, err = distinctAddresses(j.s.Recipients); err != nil {
+			return err
+		}
+		j.people, err = namesOf(j.recipients, in)
 		return err
 	}
-	list, err := mailboxes("to", to)
+	list, err := mailboxes("to", j.s.To)
 	if err != nil {
 		return err
 	}
 	if len(list) == 0 {
 		return invalid("to parameter is missing")
 	}
+	j.people = list
 	if j.recipients, err = distinct(list); err != nil {
 		return err
 	}
 	return j.returnTo(ctx, from)
+}
+
+// addressedFields are the header fields that say whom a message is for.
+var addressedFields = map[string]bool{"to": true, "cc": true}
+
+// namesOf returns the recipients of an envelope with the names that the message's header has for
+// them. What cannot be read there gives no names; the envelope decides who gets the message.
+func namesOf(recipients []mail.Address, in *spool) ([]mail.Mailbox, error) {
+	fields, err := headerFields(in.reader(), addressedFields)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for _, f := range fields {
+		list, _ := mail.ParseMailboxList(f.Value, maxParsed)
+		for _, m := range list {
+			names[m.Address.Key()] = m.Name
+		}
+	}
+	people := make([]mail.Mailbox, len(recipients))
+	for i, a := range recipients {
+		people[i] = mail.Mailbox{Name: names[a.Key()], Address: a}
+	}
+	return people, nil
 }
 
 // returnTo chooses the reverse-path of a message from the API: the address it is
@@ -135,9 +163,10 @@ func (j *job) mayClaim(ctx context.Context, fields []compose.Field) error {
 	return nil
 }
 
-// identities returns the identity fields of a message whose form was checked
-// already. It reads the header section only, in one pass, however its fields are folded.
-func identities(r io.Reader) ([]compose.Field, error) {
+// headerFields returns those fields of a message that are wanted, by their names in lower case. The
+// message's form was checked already. It reads the header section only, in one pass, however its
+// fields are folded.
+func headerFields(r io.Reader, wanted map[string]bool) ([]compose.Field, error) {
 	lines := bufio.NewReaderSize(io.LimitReader(r, compose.MaxHeader+4), 4<<10)
 	var kept []compose.Field
 	var name string // of the field being read, if it is one to keep
@@ -162,7 +191,7 @@ func identities(r io.Reader) ([]compose.Field, error) {
 		if !inLine && !folded {
 			end()
 			before, after, _ := bytes.Cut(part, []byte(":"))
-			if field := strings.TrimRight(string(before), " \t"); identityFields[strings.ToLower(field)] {
+			if field := strings.TrimRight(string(before), " \t"); wanted[strings.ToLower(field)] {
 				name, part = field, after
 			}
 		}

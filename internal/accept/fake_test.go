@@ -26,6 +26,7 @@ type fakeStore struct {
 	contents map[mail.ID][]byte
 	fail     func(n int) error // for the nth Accept, from 1
 	calls    int
+	batches  int
 }
 
 func newFakeStore(t testing.TB, domains ...store.Domain) *fakeStore {
@@ -42,6 +43,25 @@ func newFakeStore(t testing.TB, domains ...store.Domain) *fakeStore {
 }
 
 func (f *fakeStore) NewID() mail.ID { return f.ids.Next() }
+
+func (f *fakeStore) NewIDs(n int) mail.ID { return f.ids.Reserve(n) }
+
+// AcceptAll takes all or none.
+func (f *fakeStore) AcceptAll(ctx context.Context, all []*store.NewMessage) error {
+	f.mu.Lock()
+	before := len(f.accepted)
+	f.batches++
+	f.mu.Unlock()
+	for _, m := range all {
+		if err := f.Accept(ctx, m); err != nil {
+			f.mu.Lock()
+			f.accepted = f.accepted[:before]
+			f.mu.Unlock()
+			return err
+		}
+	}
+	return nil
+}
 
 func (f *fakeStore) Domain(_ context.Context, name string) (store.Domain, error) {
 	f.mu.Lock()
@@ -223,5 +243,3 @@ func keyRecord(t testing.TB, pem string) string {
 	}
 	return txt
 }
-
-var newsletterRecipient = mail.Mailbox{Name: "Ann Lee", Address: mail.Address{Local: "ann", Domain: "one.test"}}

@@ -24,6 +24,23 @@ func (d discardStore) Accept(_ context.Context, m *store.NewMessage) error {
 	return err
 }
 
+// countingStore counts what contents have for themselves.
+type countingStore struct {
+	*fakeStore
+	own, size int64
+}
+
+func (c *countingStore) AcceptAll(_ context.Context, all []*store.NewMessage) error {
+	for _, m := range all {
+		c.size += m.Content.Size
+		c.own += m.Content.Size
+		for _, r := range m.Content.Runs {
+			c.own -= r.Size
+		}
+	}
+	return nil
+}
+
 // REL-15: what a large message costs in memory has nothing to do with its size. All
 // that is ever allocated is counted here, which is more than what is held at a time.
 func TestLargeMessagesAreStreamed(t *testing.T) {

@@ -1,7 +1,6 @@
 package accept
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/tracking"
 )
 
 // options is what the sender asked for besides the message.
@@ -17,9 +17,11 @@ type options struct {
 	requireTLS mail.Tri // the REQUIRETLS marking (RFC 8689)
 	optional   bool     // TLS-Required: No is to be added
 	dkim       mail.Tri
+	track      tracking.Wishes
 	testMode   bool
 	tags       []string
 	due        time.Time // zero: now
+	localTime  clock
 	within     time.Duration
 	variables  map[string]string
 
@@ -190,15 +192,18 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		p.o.testMode = t.Bool()
 		return err
 	case "o:tracking", "o:tracking-clicks", "o:tracking-opens", "o:tracking-pixel-location-top":
-		if strings.EqualFold(value, "htmlonly") {
-			return nil
-		}
-		var ignored mail.Tri
-		return p.flag(&ignored, f)
+		return p.track(key, f)
 	case "o:deliverytime":
 		return p.deliveryTime(value)
 	case "o:deliver-within":
 		return p.deliverWithin(f.Name, value)
+	case "o:deliverytime-optimize-period":
+		return p.optimizePeriod(f.Name, value)
+	case "o:time-zone-localize":
+		var ok bool
+		if p.o.localTime, ok = parseClock(value); !ok {
+			return invalid("%s invalid 24 hour time(value of 'o:time-zone-localize')", printable(value))
+		}
 	case "o:suppress-headers":
 		p.suppressHeaders(value)
 	case "recipient-variables":
@@ -224,15 +229,9 @@ func unsupported(key, value string) error {
 	case "o:sending-ip":
 		return &Error{Status: 403, Code: 550, Enhanced: "5.7.1",
 			Message: "Rejected: IP " + printable(value) + " can't be used to send the message"}
-	case "o:time-zone-localize":
-		if !clockTime.MatchString(strings.ToLower(value)) {
-			return invalid("%s invalid 24 hour time(value of 'o:time-zone-localize')", printable(value))
-		}
 	}
 	return nil
 }
-
-var clockTime = regexp.MustCompile(`^([01]?\d|2[0-3]):[0-5]\d ?([ap]m)?$`)
 
 // flag reads a two-valued option. What cannot be read is refused, never false: an
 // unreadable require-tls must not weaken anything.

@@ -1,13 +1,12 @@
 package accept
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sealpost/sealpost/internal/compose"
+	"github.com/sealpost/sealpost/internal/strictjson"
 )
 
 func TestParseTime(t *testing.T) {
@@ -68,36 +67,15 @@ func TestVariablesHeaderIsASCIIAndReadsBack(t *testing.T) {
 			t.Fatalf("%q is not ASCII", header)
 		}
 	}
-	object, err := strictObject(header)
+	object, err := strictjson.Object(header)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for k, v := range in {
-		if jsonText(object[k]) != v {
-			t.Errorf("%s came back as %q", k, jsonText(object[k]))
+		if strictjson.Text(object[k]) != v {
+			t.Errorf("%s came back as %q", k, strictjson.Text(object[k]))
 		}
 	}
-}
-
-func FuzzStrictObject(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":1,"a":2}`, `{"a":{"b":[1,{"c":null}]}}`, `[]`, `{"a":"\ud800"}`, "{\"\xff\":1}", `{"a":1}{`} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		object, err := strictObject(s)
-		if err != nil {
-			return
-		}
-		var again map[string]json.RawMessage
-		if json.Unmarshal([]byte(s), &again) != nil || len(again) != len(object) {
-			t.Errorf("%q: %d keys here, %d there", s, len(object), len(again))
-		}
-		for _, v := range object {
-			if !utf8.ValidString(jsonText(v)) {
-				t.Errorf("%q gives invalid text", s)
-			}
-		}
-	})
 }
 
 func FuzzParseOptions(f *testing.F) {
@@ -114,21 +92,6 @@ func FuzzParseOptions(f *testing.F) {
 			if !o.due.IsZero() && (!o.due.After(now) || o.due.After(now.Add(defaultHorizon))) {
 				t.Errorf("%q is due %v", value, o.due)
 			}
-		}
-	})
-}
-
-func FuzzTemplate(f *testing.F) {
-	f.Add("Hi %recipient.name% %recipient% 100% %recipient.x", "Ann", "name")
-	f.Fuzz(func(t *testing.T, s, value, key string) {
-		if got := parseTemplate(s).fill(newsletterRecipient, map[string]string{}); !strings.Contains(s, "%recipient") && got != s {
-			t.Errorf("%q became %q", s, got)
-		}
-		if !isKey("recipient."+key) || strings.Contains(key, "%") || len(key) > 200 {
-			return
-		}
-		if got := parseTemplate("a%recipient."+key+"%b").fill(newsletterRecipient, map[string]string{key: value}); got != "a"+value+"b" {
-			t.Errorf("%q: %q", key, got)
 		}
 	})
 }

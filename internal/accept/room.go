@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/compose"
@@ -27,6 +29,9 @@ type Room struct {
 	log       *slog.Logger
 	signers   *signers
 	rejects   *rejects
+	workers   chan struct{} // lent to submissions that make many letters
+	// unreachable holds the ids of domains of which was said that their mail cannot be tracked.
+	unreachable sync.Map
 }
 
 // New returns a room. A nil scheduler is allowed: rows then wait in the store.
@@ -40,6 +45,8 @@ func New(cfg Config, intake store.Intake, domains Domains, scheduler Scheduler, 
 	return &Room{
 		cfg: cfg, intake: intake, domains: domains, scheduler: scheduler, log: log,
 		signers: newSigners(), rejects: newRejects(),
+		// Signing is the most work of all, and deliveries need a processor too.
+		workers: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 }
 
@@ -50,12 +57,14 @@ func (r *Room) Accept(ctx context.Context, s Submission) (Receipt, error) {
 	if s.Raw != nil {
 		s.Raw = source
 	}
-	j := &job{room: r, s: s, now: time.Now().UTC(), held: newHeld()}
+	j := &job{room: r, s: s, now: time.Now().UTC()}
 	receipt, err := j.run(ctx)
 	if err == nil {
 		return receipt, nil
 	}
-	j.held.abandon()
+	if j.arena != nil {
+		j.arena.abandon()
+	}
 	if source.err != nil {
 		return Receipt{}, fmt.Errorf("read submission: %w", source.err)
 	}

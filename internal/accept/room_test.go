@@ -248,7 +248,6 @@ func TestRefusals(t *testing.T) {
 		"two From":        {mime("From: a@mg.example.com\r\n"), 400, ""}, // SEC-16
 		"no From":         {func() Submission { s := smtp(""); s.Raw = strings.NewReader("To: a@b.test\r\n\r\nx\r\n"); return s }(), 400, ""},
 		"no recipients":   {func() Submission { s := smtp(""); s.Recipients = nil; return s }(), 400, ""},
-		"batch by mime":   {mime("", "recipient-variables", "{}"), 400, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeStore(t, domain("mg.example.com"))

@@ -17,8 +17,9 @@ const (
 	MaxOptions    = 16384    // octets of the names and values of o:, h:, v: and t: parameters together
 	MaxTags       = 10       // o:tag parameters of a message
 	MaxTag        = 128      // octets of a tag
-	// MaxRecipientVariables is the size of the recipient-variables JSON in octets.
-	MaxRecipientVariables = 10 << 20
+	// MaxCopies is how many copies one call with recipient-variables may make: everybody in cc
+	// and bcc gets one of each letter.
+	MaxCopies = 5000
 	// MaxExpanded is the total size of the copies that one call with
 	// recipient-variables may make, in octets.
 	MaxExpanded = 1 << 30
@@ -113,13 +114,6 @@ type Domains interface {
 	Domain(ctx context.Context, name string) (store.Domain, error)
 }
 
-// A BatchIntake is an intake that can accept several messages in one
-// transaction. Without it the copies of a call with recipient-variables are
-// accepted one after the other.
-type BatchIntake interface {
-	AcceptAll(ctx context.Context, m []*store.NewMessage) error
-}
-
 // A Scheduler attempts messages. The queue satisfies it.
 type Scheduler interface {
 	// Reserve asks for room to hold a content of size octets until it was
@@ -135,6 +129,9 @@ type Scheduler interface {
 
 // Config is what the operator sets. Zero values are usable.
 type Config struct {
+	// Tracker puts links into the letters of domains that want to know what becomes of them; nil: nothing
+	// is tracked.
+	Tracker Tracker
 	// Hostname is the server's name in Received fields.
 	Hostname string
 	// AllowUnverified lets domains send whose DNS records were not seen yet.

@@ -48,6 +48,8 @@ type Items[T any] struct {
 type Selector struct {
 	Domain    string // sending domain
 	Message   string // storage key
+	MessageID string // Message-ID; all copies of a batch have it
+	Tag       string
 	Recipient string
 	NextHop   string
 	Row       string
@@ -56,7 +58,7 @@ type Selector struct {
 // values are the selector's parameters.
 func (s Selector) values() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"domain": s.Domain, "message": s.Message, "recipient": s.Recipient, "next_hop": s.NextHop, "row": s.Row} {
+	for name, value := range map[string]string{"domain": s.Domain, "message": s.Message, "message_id": s.MessageID, "tag": s.Tag, "recipient": s.Recipient, "next_hop": s.NextHop, "row": s.Row} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -98,7 +100,17 @@ type Changed struct {
 // ChangeQueue does one of retry, hold, release and cancel to rows. An empty selector is
 // only accepted together with all.
 func (c *Client) ChangeQueue(ctx context.Context, action string, s Selector, all bool) (Answer[Changed], error) {
+	return c.changeQueue(ctx, action, s.values(), all)
+}
+
+// RescheduleQueue makes rows due at another time.
+func (c *Client) RescheduleQueue(ctx context.Context, due time.Time, s Selector, all bool) (Answer[Changed], error) {
 	form := s.values()
+	form.Set("time", strconv.FormatInt(due.Unix(), 10))
+	return c.changeQueue(ctx, "reschedule", form, all)
+}
+
+func (c *Client) changeQueue(ctx context.Context, action string, form url.Values, all bool) (Answer[Changed], error) {
 	if all {
 		form.Set("all", "yes")
 	}

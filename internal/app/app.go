@@ -168,7 +168,7 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	}); err != nil {
 		return nil, &StartError{err}
 	}
-	if err := a.buildDoors(); err != nil {
+	if err := a.buildDoors(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -241,7 +241,7 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 	)
 }
 
-func (a *app) buildDoors() error {
+func (a *app) buildDoors(ctx context.Context) error {
 	spool := filepath.Join(a.cfg.Server.DataDir, "tmp")
 	// The lock on the folder is ours: what is in there belongs to a process that was
 	// killed in the moment between making a file and taking its name away.
@@ -251,11 +251,17 @@ func (a *app) buildDoors() error {
 	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return &StartError{fmt.Errorf("create the spool folder: %w", err)}
 	}
+	tracker, err := a.buildTracking(ctx)
+	if err != nil {
+		return err
+	}
 	a.accept = accept.New(accept.Config{
+		Tracker:         tracker,
 		Hostname:        a.cfg.Server.Hostname,
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
+		Horizon:         a.cfg.Accept.ScheduleHorizon,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
 	a.notices = dsn.New(dsn.Config{Hostname: a.cfg.Server.Hostname}, dsn.Roles{
@@ -267,7 +273,7 @@ func (a *app) buildDoors() error {
 	}
 	a.api = httpapi.New(httpapi.Config{
 		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
-		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version,
+		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,
 	}, httpapi.Deps{
 		Acceptor: a.accept,
 		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,

@@ -22,6 +22,8 @@ func table() map[string]room {
 		"tlsresult":    {},
 		"event":        {imports: "mail"},
 		"event/filter": {imports: "event mail"},
+		"strictjson":   {},
+		"merge":        {imports: "mail strictjson"},
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
@@ -55,12 +57,19 @@ func table() map[string]room {
 		"compose":                  {imports: "mail"},
 		"signing":                  {imports: "mail"},
 		"credential":               {imports: "mail store"},
-		"accept":                   {imports: "compose event mail signing store", tests: "store/sqlite"},
-		"httpapi/door":             {imports: "accept compose mail store"},
+		"accept":                   {imports: "compose event mail merge signing store strictjson tracking", tests: "store/sqlite"},
+		"httpapi/door":             {imports: "accept compose mail store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door"},
 		"httpapi/openapi/generate": {},
-		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door mail signing store", tests: "evidence store/sqlite"},
+		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
 		"submission":               {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"httpapi/envelopes":        {imports: "httpapi/door mail store"},
+		// Tracked mail: texts and programs, what links say, what following them means.
+		"tracking/markup":  {},
+		"tracking/agent":   {imports: "event"},
+		"tracking":         {imports: "mail store tracking/markup", tests: "store/sqlite"},
+		"tracking/visit":   {imports: "event mail store tracking tracking/agent"},
+		"httpapi/tracking": {imports: "httpapi/door mail store tracking tracking/visit", tests: "event httpapi/contract store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -72,8 +81,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/openapi impact lab mail mtasts mx " +
-			"netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report", tests: "httpapi/openapi/generate mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/openapi httpapi/tracking impact lab mail mtasts " +
+			"mx netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "httpapi/openapi/generate mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

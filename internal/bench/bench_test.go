@@ -115,13 +115,14 @@ type world struct {
 	server          *exec.Cmd
 	api, submission string
 	key             string
+	data            string // the server's folder
 }
 
 func newWorld(b *testing.B, secure bool, destinations int) *world {
 	b.Helper()
 	dir := b.TempDir()
 	pki := smtptest.NewPKI(b)
-	w := &world{api: freePort(b), submission: freePort(b)}
+	w := &world{api: freePort(b), submission: freePort(b), data: filepath.Join(dir, "data")}
 	var receiver *tls.Config
 	if secure {
 		receiver = &tls.Config{Certificates: []tls.Certificate{pki.Cert(b, smtptest.Valid, "*.bench.test")}}

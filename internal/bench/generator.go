@@ -23,7 +23,8 @@ type Load struct {
 	Connections int
 	Sender      string
 	Recipient   func(i int) string // of message i
-	Header      string             // additional fields, with their line ends
+	Header      string             // additional fields, with their line ends; by SMTP
+	Fields      [][2]string        // additional parameters; by HTTP
 	Size        int                // octets of the body
 }
 
@@ -81,12 +82,18 @@ func (l Load) run(connect func() (send func(i int) error, done func(), err error
 		})
 	}
 	wg.Wait()
-	t := Timing{Total: time.Since(start)}
+	t := timing(all)
+	t.Total = time.Since(start)
+	return t, failed
+}
+
+// timing returns the quantiles of how long things took.
+func timing(all []time.Duration) Timing {
 	slices.Sort(all)
 	if n := len(all); n > 0 {
-		t.P50, t.P99 = all[n/2], all[n*99/100]
+		return Timing{P50: all[n/2], P99: all[n*99/100]}
 	}
-	return t, failed
+	return Timing{}
 }
 
 // SMTP hands the load over by plain SMTP, one message after the other on each
@@ -155,7 +162,7 @@ func (l Load) HTTP(url, key string) (Timing, error) {
 		return func(i int) error {
 			var form bytes.Buffer
 			m := multipart.NewWriter(&form)
-			for _, f := range [][2]string{{"from", l.Sender}, {"to", l.Recipient(i)}, {"subject", fmt.Sprint("message ", i)}, {"text", text}, {"o:dkim", "no"}} {
+			for _, f := range append([][2]string{{"from", l.Sender}, {"to", l.Recipient(i)}, {"subject", fmt.Sprint("message ", i)}, {"text", text}, {"o:dkim", "no"}}, l.Fields...) {
 				if err := m.WriteField(f[0], f[1]); err != nil {
 					return err
 				}

@@ -17,12 +17,15 @@ type queueCmds struct {
 	Hold     queueHoldCmd     `cmd:"" help:"Keep copies from being attempted until they are released."`
 	Release  queueReleaseCmd  `cmd:"" help:"Undo hold."`
 	Cancel   queueCancelCmd   `cmd:"" help:"Give copies up; the log gets a permanent failure."`
+
+	Reschedule queueRescheduleCmd `cmd:"" help:"Attempt copies at another time."`
 }
 
 // selectors say which copies a command is about.
 type selectors struct {
 	Domain    string `placeholder:"DOMAIN" help:"Of this sending domain."`
 	Message   string `placeholder:"ID" help:"Of this message: its Message-ID or storage key."`
+	Tag       string `placeholder:"TAG" help:"Of messages with this tag."`
 	Recipient string `placeholder:"ADDRESS" help:"To this address."`
 	NextHop   string `placeholder:"DOMAIN" help:"To this recipient domain."`
 	Row       string `placeholder:"ID" help:"This copy, by its row in queue list."`
@@ -30,13 +33,10 @@ type selectors struct {
 
 // resolve returns the API's selector. A Message-ID is looked up.
 func (c selectors) resolve(ctx context.Context, client *apiclient.Client) (apiclient.Selector, error) {
-	sel := apiclient.Selector{Domain: c.Domain, Message: c.Message, Recipient: c.Recipient, NextHop: c.NextHop, Row: c.Row}
+	sel := apiclient.Selector{Domain: c.Domain, Message: c.Message, Tag: c.Tag, Recipient: c.Recipient, NextHop: c.NextHop, Row: c.Row}
 	if strings.Contains(c.Message, "@") {
-		domain, key, err := findMessage(ctx, client, c.Domain, c.Message)
-		if err != nil {
-			return sel, err
-		}
-		sel.Domain, sel.Message = domain, key
+		// The copies of a batch have one Message-ID.
+		sel.Message, sel.MessageID = "", strings.Trim(c.Message, "<> ")
 	}
 	return sel, nil
 }
@@ -150,8 +150,14 @@ type change struct {
 
 // run changes rows. What is being attempted at the moment is left alone.
 func (c change) run(ctx context.Context, s *session, action string) error {
+	return c.do(ctx, s, func(client *apiclient.Client, sel apiclient.Selector) (apiclient.Answer[apiclient.Changed], error) {
+		return client.ChangeQueue(ctx, action, sel, c.All)
+	})
+}
+
+func (c change) do(ctx context.Context, s *session, call func(*apiclient.Client, apiclient.Selector) (apiclient.Answer[apiclient.Changed], error)) error {
 	if c.All == (c.selectors != selectors{}) {
-		return usagef("say which copies: --domain, --message, --recipient, --next-hop or --row; or --all, without any of them")
+		return usagef("say which copies: --domain, --message, --tag, --recipient, --next-hop or --row; or --all, without any of them")
 	}
 	client, err := s.connect(ctx)
 	if err != nil {
@@ -161,7 +167,7 @@ func (c change) run(ctx context.Context, s *session, action string) error {
 	if err != nil {
 		return err
 	}
-	a, err := client.ChangeQueue(ctx, action, sel, c.All)
+	a, err := call(client, sel)
 	if err != nil {
 		return err
 	}
@@ -182,6 +188,35 @@ type queueReleaseCmd struct{ change }
 
 // Run releases rows.
 func (c queueReleaseCmd) Run(ctx context.Context, s *session) error { return c.run(ctx, s, "release") }
+
+type queueRescheduleCmd struct {
+	change
+	Time moment `arg:"" help:"When: an RFC 3339 time, or how long from now, such as 90m or 36h."`
+}
+
+// Run makes rows due at another time.
+func (c queueRescheduleCmd) Run(ctx context.Context, s *session) error {
+	return c.do(ctx, s, func(client *apiclient.Client, sel apiclient.Selector) (apiclient.Answer[apiclient.Changed], error) {
+		return client.RescheduleQueue(ctx, time.Time(c.Time), sel, c.All)
+	})
+}
+
+// A moment is a time of an argument.
+type moment time.Time
+
+// UnmarshalText reads an RFC 3339 time, or a time from now.
+func (m *moment) UnmarshalText(text []byte) error {
+	if d, err := time.ParseDuration(string(text)); err == nil && d >= 0 {
+		*m = moment(time.Now().Add(d))
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return usagef("%q is neither a time like 2026-12-01T09:00:00Z nor a duration like 90m", text)
+	}
+	*m = moment(t)
+	return nil
+}
 
 type queueCancelCmd struct{ change }
 

@@ -44,6 +44,10 @@ type Draft struct {
 	Variables string    // JSON on one line for X-Mailgun-Variables; empty: no field
 	Tags      []string  // one X-Mailgun-Tag field each
 	Sid       string    // X-Mailgun-Sid; empty: no field
+	// Boundary, if set, makes the draft one of several copies that differ in few words: it is what
+	// the boundaries of multiparts are made of, the same for all copies, as [NewBoundary] returns it, and
+	// texts are encoded so that few lines differ.
+	Boundary string
 }
 
 // A Result is what was written, for the envelope, the store and the log.
@@ -162,7 +166,7 @@ func (d Draft) body() (*entity, error) {
 		{"text/plain", d.Text}, {"text/x-amp-html", d.AMP}, {"text/html", d.HTML}, // the order receivers of AMP expect
 	} {
 		if t.text != "" {
-			texts = append(texts, textEntity(t.media, t.text))
+			texts = append(texts, textEntity(t.media, t.text, d.Boundary != ""))
 		}
 	}
 	inline, err := fileEntities("inline", d.Inline)
@@ -174,11 +178,15 @@ func (d Draft) body() (*entity, error) {
 		return nil, err
 	}
 	if len(texts)+len(inline)+len(files) == 0 {
-		texts = append(texts, textEntity("text/plain", ""))
+		texts = append(texts, textEntity("text/plain", "", false))
 	}
-	root := multipartOf("alternative", texts)
-	root = multipartOf("related", join(root, inline))
-	return multipartOf("mixed", join(root, files)), nil
+	b := d.Boundary
+	if b == "" {
+		b = NewBoundary()
+	}
+	root := multipartOf("alternative", b, texts)
+	root = multipartOf("related", b, join(root, inline))
+	return multipartOf("mixed", b, join(root, files)), nil
 }
 
 func join(first *entity, others []*entity) []*entity {

@@ -3,7 +3,6 @@ package compose
 import (
 	"encoding/base64"
 	"io"
-	"mime/quotedprintable"
 )
 
 // encodedLine is how long lines of base64 are (RFC 2045 section 6.8).
@@ -97,8 +96,7 @@ func newEncoder(encoding string, w io.Writer) io.WriteCloser {
 	case "base64":
 		return newBase64Writer(w)
 	case "quoted-printable":
-		// Line ends in the text become CRLF, its own lines are at most 76 long.
-		return quotedprintable.NewWriter(w)
+		return &qpWriter{w: w}
 	}
 	return nopCloser{w}
 }

@@ -22,17 +22,21 @@ type entity struct {
 
 type entityField struct{ param, name, value string }
 
+// NewBoundary returns text that boundaries are made of. Nobody guesses 125 random bits to place
+// them in a part.
+func NewBoundary() string { return rand.Text()[1:] }
+
 // multipartOf returns the parts as one; a single part stays alone, none is nil.
-func multipartOf(subtype string, parts []*entity) *entity {
+func multipartOf(subtype, random string, parts []*entity) *entity {
 	switch len(parts) {
 	case 0:
 		return nil
 	case 1:
 		return parts[0]
 	}
-	// "=_" occurs neither in base64 nor in quoted-printable, and nobody guesses
-	// 128 random bits to place them in 7-bit text.
-	boundary := "=_" + rand.Text()
+	// "=_" occurs neither in base64 nor in quoted-printable, and 7-bit text cannot know what is
+	// random. One multipart's boundary is not the beginning of another's.
+	boundary := "=_" + strings.ToUpper(subtype[:1]) + random
 	return &entity{
 		fields:   []entityField{{"", "Content-Type", mediaValue("multipart/"+subtype, param{"boundary", boundary})}},
 		boundary: boundary,
@@ -40,8 +44,8 @@ func multipartOf(subtype string, parts []*entity) *entity {
 	}
 }
 
-func textEntity(media, text string) *entity {
-	encoding := textEncoding(text)
+func textEntity(media, text string, copies bool) *entity {
+	encoding := textEncoding(text, copies)
 	return &entity{
 		fields: []entityField{
 			{"text", "Content-Type", mediaValue(media, param{"charset", "utf-8"})},
@@ -53,8 +57,9 @@ func textEntity(media, text string) *entity {
 }
 
 // textEncoding chooses how text travels: as it is where nothing on the way can
-// hurt it, else as what is shorter.
-func textEncoding(text string) string {
+// hurt it, else as what is shorter. For one of several copies quoted-printable may be half as long again:
+// in base64 everything behind a word that differs would differ too.
+func textEncoding(text string, copies bool) string {
 	plain, octets, line := true, 0, 0
 	for i := range len(text) {
 		c := text[i]
@@ -82,10 +87,14 @@ func textEncoding(text string) string {
 	if n := len(text); n > 0 && (text[n-1] == ' ' || text[n-1] == '\t') {
 		plain = false
 	}
+	most := len(text) / 6 // 3 octets each against 4 for every 3
+	if copies {
+		most = len(text) / 2
+	}
 	switch {
 	case plain:
 		return "7bit"
-	case octets > len(text)/6: // 3 octets each against 4 for every 3
+	case octets > most:
 		return "base64"
 	}
 	return "quoted-printable"

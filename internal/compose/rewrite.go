@@ -27,6 +27,18 @@ type Edit struct {
 	// would speak against us. Signatures of others stay: they vouch for whom they
 	// name, and a broken one means no more than none (RFC 6376 section 6.1).
 	SigningDomain string
+
+	// Value, if not nil, returns another value for a field that travels, of which it is given the
+	// decoded value; the same one leaves the field as it is, octet by octet. Fields that
+	// authorise, vouch or describe the body are not asked about. Headers and Add are not either.
+	Value func(name, value string) string
+	// Text, if not nil, returns other words for a text of the message: it is given the media type and the
+	// text in UTF-8. The same text leaves the part as it is, octet by octet. Attachments, and
+	// what lies in signed or encrypted parts or in messages within the message, are no texts of it.
+	Text func(media, text string) (string, error)
+	// LongText is what Write returns for a text larger than [MaxViewText] where Text is not
+	// nil; nil leaves such a text as it is.
+	LongText error
 }
 
 // Write writes the message as it will travel. From r come the octets that
@@ -50,13 +62,8 @@ func (m *Raw) Write(w io.Writer, r io.Reader, e Edit) (Result, error) {
 		return Result{}, fmt.Errorf("read message again: %w", err)
 	}
 	out := &output{w: w}
-	for _, f := range fields {
-		if _, err := out.Write(f.raw); err != nil {
-			return Result{}, fmt.Errorf("write header: %w", err)
-		}
-	}
-	if err := walk(lines, original, &rewriter{w: out, plan: &m.body}); err != nil {
-		return Result{}, fmt.Errorf("write body: %w", err)
+	if err := walk(lines, original, &rewriter{w: out, plan: &m.body, fields: fields, text: e.Text, longText: e.LongText}); err != nil {
+		return Result{}, fmt.Errorf("write message: %w", err)
 	}
 	if err := out.endLine(); err != nil {
 		return Result{}, fmt.Errorf("write body: %w", err)
@@ -92,9 +99,13 @@ func (m *Raw) header(e Edit) (fields header, id string, err error) {
 		replaced[strings.ToLower(name)] = true
 	}
 	for _, f := range m.fields {
-		if !replaced[strings.ToLower(f.name)] && !signatureOf(f, e.SigningDomain) {
-			fields = append(fields, f)
+		if replaced[strings.ToLower(f.name)] || signatureOf(f, e.SigningDomain) {
+			continue
 		}
+		if f, err = reword(f, e.Value); err != nil {
+			return nil, "", err
+		}
+		fields = append(fields, f)
 	}
 	if id = m.MessageID; id == "" {
 		if id, err = ParseMessageID(e.MessageID); err != nil {
@@ -157,8 +168,13 @@ func (b *bodyPlan) relabel(p *part, fields header) (relabelled header, changed b
 
 // A rewriter is the visitor that writes a body by its plan.
 type rewriter struct {
-	w    io.Writer
-	plan *bodyPlan
+	w        io.Writer
+	plan     *bodyPlan
+	fields   header                                   // of the message, as they will travel
+	text     func(media, text string) (string, error) // see Edit.Text
+	longText error
+
+	wording *wording // of the leaf, while its words may still change
 
 	decoder, encoder io.WriteCloser // of the leaf; nil if it stays as it is
 }
@@ -174,11 +190,33 @@ func (r *rewriter) write(b []byte) error {
 }
 
 func (r *rewriter) header(p *part) error {
+	if r.text != nil && wordable(p) {
+		r.wording = newWording(p)
+		return nil
+	}
+	return r.begin(p)
+}
+
+// writeFields writes a header section.
+func (r *rewriter) writeFields(fields header) error {
+	for _, f := range fields {
+		if err := r.write(f.raw); err != nil {
+			return err
+		}
+	}
+	return r.write([]byte("\r\n"))
+}
+
+// begin writes the header of a part and decides how its body is written.
+func (r *rewriter) begin(p *part) error {
 	if encoding, ok := r.plan.encode[p.index]; ok {
 		r.encoder = newEncoder(encoding, r.w)
 		r.decoder = newDecoder(p.encoding, r.encoder)
 	}
-	if p.index == 0 || p.sealed {
+	if p.index == 0 {
+		return r.writeFields(r.fields)
+	}
+	if p.sealed {
 		return r.write(p.raw)
 	}
 	fields := p.fields
@@ -192,14 +230,13 @@ func (r *rewriter) header(p *part) error {
 	if !r.plan.headers[p.index] && !relabelled {
 		return r.write(p.raw)
 	}
-	var raw []byte
-	for _, f := range fields {
-		raw = append(raw, f.raw...)
-	}
-	return r.write(append(raw, '\r', '\n'))
+	return r.writeFields(fields)
 }
 
 func (r *rewriter) body(_ *part, b []byte) error {
+	if r.wording != nil {
+		return r.hold(b)
+	}
 	if r.decoder != nil {
 		_, err := r.decoder.Write(b)
 		return err
@@ -208,6 +245,9 @@ func (r *rewriter) body(_ *part, b []byte) error {
 }
 
 func (r *rewriter) end(*part) error {
+	if r.wording != nil {
+		return r.endWording()
+	}
 	if r.decoder == nil {
 		return nil
 	}

@@ -90,6 +90,8 @@ type Submission struct {
 type Accept struct {
 	// AllowUnverifiedDomains lets a domain send before its DNS records were seen.
 	AllowUnverifiedDomains bool
+	// ScheduleHorizon is how far ahead a message may be scheduled; 1 hour to a year.
+	ScheduleHorizon time.Duration
 }
 
 // Delivery is how mail leaves.

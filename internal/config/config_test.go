@@ -36,6 +36,7 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.example.com", DataDir: "/etc/sealpost/data"},
 		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", TLS: config.TLSOff},
+		Accept: config.Accept{ScheduleHorizon: 72 * time.Hour},
 		Delivery: config.Delivery{
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
@@ -71,6 +72,7 @@ key_file = "s.key"
 trusted_networks = ["192.0.2.0/24", "2001:db8::1"]
 [accept]
 allow_unverified_domains = true
+schedule_horizon = "168h"
 [delivery]
 port = 2525
 resolver = "[::1]:5353"
@@ -109,7 +111,7 @@ func TestEverySettingCanBeSet(t *testing.T) {
 			CertFile: "/etc/tls/api.crt", KeyFile: "/keys/api.key"},
 		Submission: config.Submission{Listen: "[::1]:2587", ListenTLS: "localhost:465", CertFile: "/etc/s.crt", KeyFile: "/etc/s.key",
 			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
-		Accept: config.Accept{AllowUnverifiedDomains: true},
+		Accept: config.Accept{AllowUnverifiedDomains: true, ScheduleHorizon: 168 * time.Hour},
 		Delivery: config.Delivery{Port: 2525, Resolver: "[::1]:5353", ResolverTrusted: true, AllowPrivateMX: true, CAFile: "/etc/ca.pem",
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,

@@ -118,6 +118,11 @@ func acceptFields() []field {
 	return []field{
 		{key: "accept.allow_unverified_domains", target: func(c *Config) any { return &c.Accept.AllowUnverifiedDomains }, value: `false`,
 			doc: "`true` lets a domain send before its DNS records were seen. Receivers will trust such mail less."},
+		{key: "accept.schedule_horizon", target: func(c *Config) any { return &c.Accept.ScheduleHorizon }, value: `"72h"`,
+			doc: "How far ahead a message may be scheduled with `o:deliverytime`, and waiting mail be put off. From 1h to 8760h (a year). Its content is kept until it is delivered.",
+			check: func(c *Config) error {
+				return between(c.Accept.ScheduleHorizon, time.Hour, maxRetention, formatDuration)
+			}},
 	}
 }
 

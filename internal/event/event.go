@@ -91,6 +91,26 @@ type Data struct {
 	Status    *Status `json:"status,omitempty"` // delivered, failed
 	SendingIP string  `json:"sending-ip,omitempty"`
 	Reject    *Reject `json:"reject,omitempty"` // rejected
+	Visit     *Visit  `json:"visit,omitempty"`  // opened, clicked, unsubscribed
+}
+
+// A Visit is one use of a link that a message carries.
+type Visit struct {
+	URL    string     `json:"url,omitempty"` // clicked: where the link leads
+	IP     string     `json:"ip,omitempty"`  // of the client, as far as our door can tell
+	Client ClientInfo `json:"client-info"`
+}
+
+// ClientInfo is what a program says about itself, and what we make of it.
+type ClientInfo struct {
+	ClientType string `json:"client-type"` // browser, mobile browser, email client, robot, library, unknown
+	ClientOS   string `json:"client-os"`   // Windows, macOS, Linux, Android, iOS, …; unknown
+	DeviceType string `json:"device-type"` // desktop, mobile, tablet, other, unknown
+	ClientName string `json:"client-name"` // Firefox, Outlook, …; unknown
+	UserAgent  string `json:"user-agent"`  // as sent, cut
+	// Bot is empty for a person, as far as we can tell; else whose program it was that came
+	// before or instead of one: apple, gmail or generic.
+	Bot string `json:"bot"`
 }
 
 // Reject says why a message was not accepted although its sender was known.

@@ -11,8 +11,12 @@ import (
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
-// maxVariables is how many octets of variables (names and values) one event shows.
-const maxVariables = 4 << 10
+// Limits on what one event repeats of its message. The whole is in the stored message.
+const (
+	maxVariables  = 4 << 10 // octets of variables, names and values
+	maxRecipients = 50      // recipients
+	maxTo         = 2 << 10 // octets of the To field
+)
 
 // A Wire is an event as the events API and webhooks show it. Its JSON is the
 // contract: fields are only ever added, lists and objects are never null.
@@ -31,6 +35,12 @@ type Wire struct {
 
 	Recipient       string `json:"recipient,omitempty"`
 	RecipientDomain string `json:"recipient-domain,omitempty"`
+
+	// opened, clicked, unsubscribed
+	URL         string           `json:"url,omitempty"` // clicked
+	IP          string           `json:"ip,omitempty"`
+	Geolocation *WireGeolocation `json:"geolocation,omitempty"`
+	ClientInfo  *ClientInfo      `json:"client-info,omitempty"`
 
 	Envelope       *WireEnvelope     `json:"envelope,omitempty"` // of events with a recipient
 	Flags          WireFlags         `json:"flags"`
@@ -99,6 +109,18 @@ type WireHeaders struct {
 	MessageID string `json:"message-id"` // without angle brackets
 }
 
+// A WireGeolocation tells where a client is. We have no database of addresses, and ask
+// nobody about people, so it says Unknown three times, as the API does for addresses it
+// does not know.
+type WireGeolocation struct {
+	Country string `json:"country"`
+	Region  string `json:"region"`
+	City    string `json:"city"`
+}
+
+// unknownPlace is the value of every part of a WireGeolocation.
+const unknownPlace = "Unknown"
+
 // A WireStorage tells where the message can be fetched.
 type WireStorage struct {
 	URL    string `json:"url"`
@@ -122,9 +144,9 @@ func Render(r *Record, m *Meta, base string) Wire {
 		DeliveryStatus: r.Data.Status,
 		Reject:         r.Data.Reject,
 		Message: WireMessage{
-			Headers:     WireHeaders{To: m.To, From: m.From, Subject: m.Subject, MessageID: m.MessageID},
+			Headers:     WireHeaders{To: shownTo(m.To), From: m.From, Subject: m.Subject, MessageID: m.MessageID},
 			Attachments: nonNil(m.Attachments),
-			Recipients:  nonNil(m.Recipients),
+			Recipients:  shownRecipients(m.Recipients, r.Recipient),
 			Size:        m.Size,
 		},
 		Tags:          nonNil(m.Tags),
@@ -136,6 +158,10 @@ func Render(r *Record, m *Meta, base string) Wire {
 	}
 	if r.Type == Accepted {
 		w.Method, w.OriginatingIP, w.APIKeyID = m.Method, m.OriginIP, m.KeyID
+	}
+	if v := r.Data.Visit; v != nil {
+		w.URL, w.IP, w.ClientInfo = v.URL, v.IP, &v.Client
+		w.Geolocation = &WireGeolocation{unknownPlace, unknownPlace, unknownPlace}
 	}
 	if r.Recipient != "" {
 		w.RecipientDomain = r.Recipient[strings.LastIndexByte(r.Recipient, '@')+1:]
@@ -177,6 +203,31 @@ func shownVariables(vars map[string]string) map[string]string {
 		left -= len(value)
 	}
 	return shown
+}
+
+// shownRecipients returns the first recipients of a message, within the limit of an event, with the event's
+// own among them: it takes the place of the last.
+func shownRecipients(all []string, own string) []string {
+	if len(all) <= maxRecipients {
+		return nonNil(all)
+	}
+	shown := slices.Clone(all[:maxRecipients])
+	if own != "" && !slices.Contains(shown, own) {
+		shown[maxRecipients-1] = own
+	}
+	return shown
+}
+
+// shownTo cuts a To field with very many recipients behind one of them.
+func shownTo(to string) string {
+	if len(to) <= maxTo {
+		return to
+	}
+	cut := strings.LastIndex(to[:maxTo], ", ")
+	if cut < 0 {
+		return strings.ToValidUTF8(to[:maxTo], "")
+	}
+	return to[:cut] + ", …"
 }
 
 func nonNil[T any](s []T) []T {

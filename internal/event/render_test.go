@@ -3,10 +3,13 @@ package event
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sealpost/sealpost/internal/mail"
 )
@@ -37,6 +40,11 @@ func TestRenderGolden(t *testing.T) {
 		{Type: FailedPermanent, Data: Data{Reason: "old", Status: &Status{
 			AttemptNo: 9, Code: 602, Message: "Too old", LastCode: 451, LastMessage: "later", FirstAttemptSeconds: &first}}},
 		{Type: Rejected, Data: Data{Reject: &Reject{Reason: "not allowed", Description: "foreign domain"}}},
+		{Type: Opened, Data: Data{Visit: &Visit{IP: "203.0.113.9", Client: ClientInfo{
+			ClientType: "email client", ClientOS: "unknown", DeviceType: "unknown", ClientName: "Apple Mail", UserAgent: "Mozilla/5.0", Bot: "apple"}}}},
+		{Type: Clicked, Data: Data{Visit: &Visit{URL: "https://example.com/x?a=1&b=2", IP: "203.0.113.9", Client: ClientInfo{
+			ClientType: "browser", ClientOS: "Linux", DeviceType: "desktop", ClientName: "Firefox", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0"}}}},
+		{Type: Unsubscribed, Data: Data{Visit: &Visit{IP: "203.0.113.9"}}},
 	}
 	var out strings.Builder
 	for i, r := range records {
@@ -121,5 +129,34 @@ func TestVariablesAreCutAtTheLimit(t *testing.T) {
 	}
 	if small := map[string]string{"a": "1"}; len(shownVariables(small)) != 1 {
 		t.Error("small variables were cut")
+	}
+}
+
+// An event of a message to a thousand does not repeat them all.
+func TestManyRecipients(t *testing.T) {
+	var all []string
+	for i := range 1000 {
+		all = append(all, fmt.Sprintf("user-%d@example.net", i))
+	}
+	m := Meta{Domain: "example.com", Recipients: all, To: strings.Join(all, ", ")}
+	for _, own := range []int{0, 49, 50, 999} {
+		r := Record{Type: Accepted, Recipient: all[own]}
+		w := Render(&r, &m, "")
+		if len(w.Message.Recipients) != 50 || !slices.Contains(w.Message.Recipients, all[own]) || w.Message.Recipients[0] != all[0] {
+			t.Errorf("event of %s shows %d recipients: %v", all[own], len(w.Message.Recipients), w.Message.Recipients)
+		}
+		text, err := json.Marshal(w)
+		if err != nil || len(text) > 6<<10 {
+			t.Errorf("the event has %d octets, %v", len(text), err)
+		}
+		if to := w.Message.Headers.To; !strings.HasSuffix(to, ".net, …") || len(to) > 2<<10+4 {
+			t.Errorf("To ends with %q", to[len(to)-40:])
+		}
+	}
+	if len(m.Recipients) != 1000 || m.Recipients[49] != all[49] {
+		t.Error("the message's own list was changed")
+	}
+	if got := shownTo(strings.Repeat("ü", 2000)); len(got) > 2<<10 || !utf8.ValidString(got) {
+		t.Errorf("%d octets", len(got))
 	}
 }

@@ -26,6 +26,8 @@ type Queue interface {
 	List(ctx context.Context, q store.RowQuery) ([]store.Row, error)
 	// Retry makes matching rows due now. It and the others return how many rows changed.
 	Retry(ctx context.Context, q store.RowQuery) (int, error)
+	// Reschedule makes matching rows due at another time.
+	Reschedule(ctx context.Context, q store.RowQuery, due time.Time) (int, error)
 	// Hold keeps matching rows from being attempted until they are released.
 	Hold(ctx context.Context, q store.RowQuery) (int, error)
 	// Release undoes Hold.
@@ -102,6 +104,8 @@ type Config struct {
 	Selector string
 	// Version is shown by the version call.
 	Version string
+	// Horizon is how far waiting mail may be put off; 0: 3 days.
+	Horizon time.Duration
 	// SendsPerMinute is how many sending calls a domain may make; 0: any number.
 	SendsPerMinute int
 }
@@ -152,6 +156,9 @@ type API struct {
 func New(cfg Config, deps Deps, surfaces ...Surface) *API {
 	if cfg.Selector == "" {
 		cfg.Selector = "sealpost"
+	}
+	if cfg.Horizon == 0 {
+		cfg.Horizon = 72 * time.Hour
 	}
 	a := &API{
 		cfg:     cfg,

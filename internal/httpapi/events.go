@@ -144,7 +144,7 @@ func (c cursor) query(domainID int64, f *filter.Filter) store.EventQuery {
 	h := f.Hints()
 	q := store.EventQuery{
 		DomainID: domainID, Limit: c.Limit, Ascending: c.Ascending != c.At.Back,
-		Types: h.Types, Recipient: h.Recipient, MessageID: h.MessageID,
+		Types: h.Types, Recipient: h.Recipient, MessageID: h.MessageID, Tags: h.Tags,
 		Match: func(r *event.Record, m *event.Meta) bool { return c.contains(r.Time) && f.Match(r, m) },
 	}
 	if c.From != 0 {

@@ -226,6 +226,18 @@ func (s *fakeStore) DeleteCredential(ctx context.Context, domainID int64, login 
 
 func (s *fakeStore) NewID() mail.ID { return s.ids.Next() }
 
+func (s *fakeStore) NewIDs(n int) mail.ID { return s.ids.Reserve(n) }
+
+// AcceptAll is not atomic: what the real store does is tested there.
+func (s *fakeStore) AcceptAll(ctx context.Context, all []*store.NewMessage) error {
+	for _, m := range all {
+		if err := s.Accept(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *fakeStore) Accept(_ context.Context, m *store.NewMessage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -370,7 +382,8 @@ func (e rigEvidence) Rotate() error { return e.open().Rotate() }
 type fakeQueue struct{ store *fakeStore }
 
 func (q fakeQueue) matching(r store.Row, query store.RowQuery) bool {
-	return (query.DomainID == 0 || query.DomainID == r.DomainID) && (query.Message == 0 || query.Message == r.Message) &&
+	meta := q.store.messages[r.Message].Meta
+	return (query.MessageID == "" || query.MessageID == meta.MessageID) && (query.Tag == "" || slices.Contains(meta.Tags, query.Tag)) && (query.DomainID == 0 || query.DomainID == r.DomainID) && (query.Message == 0 || query.Message == r.Message) &&
 		(query.Row == 0 || query.Row == r.ID) && (query.NextHop == "" || query.NextHop == r.NextHop) &&
 		(query.Recipient == "" || strings.EqualFold(query.Recipient, r.Recipient.String())) && r.ID > query.After
 }
@@ -415,6 +428,10 @@ func (q fakeQueue) change(query store.RowQuery, change func(*store.Row)) (int, e
 
 func (q fakeQueue) Retry(_ context.Context, query store.RowQuery) (int, error) {
 	return q.change(query, func(r *store.Row) { r.Due = q.store.now() })
+}
+
+func (q fakeQueue) Reschedule(_ context.Context, query store.RowQuery, due time.Time) (int, error) {
+	return q.change(query, func(r *store.Row) { r.Due = due })
 }
 
 func (q fakeQueue) Hold(_ context.Context, query store.RowQuery) (int, error) {

@@ -102,14 +102,6 @@ func sender(r *door.Request) accept.Sender {
 	return s
 }
 
-// cancelQueued gives up everything the domain has waiting.
-func (a *API) cancelQueued(w http.ResponseWriter, r *door.Request) error {
-	if _, err := a.deps.Queue.Cancel(r.Context(), store.RowQuery{DomainID: r.Domain.ID}); err != nil {
-		return err
-	}
-	return door.Say(w, "done")
-}
-
 // sendingQueues tells whether the domain's mail flows. Only a disabled domain's
 // does not.
 func (a *API) sendingQueues(w http.ResponseWriter, r *door.Request) error {

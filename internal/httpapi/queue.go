@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/envelopes"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -61,6 +63,7 @@ func (a *API) rowQuery(r *door.Request, p door.Params) (q store.RowQuery, err er
 			return q, door.BadRequest("'next_hop' parameter: %s", err)
 		}
 	}
+	q.MessageID, q.Tag = envelopes.MessageID(p.Get("message_id")), strings.TrimSpace(p.Get("tag"))
 	if s := p.Get("recipient"); s != "" {
 		address, err := mail.ParseAddress(s)
 		if err != nil {
@@ -145,19 +148,26 @@ func (a *API) explainQueue(w http.ResponseWriter, r *door.Request) error {
 	}{items})
 }
 
-// changeQueue retries, holds, releases or cancels. What it is about must be said,
+// changeQueue retries, holds, releases, cancels or reschedules. What it is about must be said,
 // all of the queue as well: all=yes.
 func (a *API) changeQueue(w http.ResponseWriter, r *door.Request) error {
 	verbs := map[string]func(context.Context, store.RowQuery) (int, error){
 		"retry": a.deps.Queue.Retry, "hold": a.deps.Queue.Hold, "release": a.deps.Queue.Release, "cancel": a.deps.Queue.Cancel,
 	}
-	verb, ok := verbs[r.PathValue("action")]
-	if !ok {
-		return door.NotFound("Not Found")
-	}
 	p, err := r.Params()
 	if err != nil {
 		return err
+	}
+	verb, ok := verbs[r.PathValue("action")]
+	switch {
+	case r.PathValue("action") == "reschedule":
+		due, err := envelopes.Due(p.Get("time"), "time", a.cfg.Horizon)
+		if err != nil {
+			return err
+		}
+		verb = func(ctx context.Context, q store.RowQuery) (int, error) { return a.deps.Queue.Reschedule(ctx, q, due) }
+	case !ok:
+		return door.NotFound("Not Found")
 	}
 	q, err := a.rowQuery(r, p)
 	if err != nil {
@@ -169,7 +179,7 @@ func (a *API) changeQueue(w http.ResponseWriter, r *door.Request) error {
 		return err
 	}
 	if (q == store.RowQuery{}) != all.Bool() {
-		return door.BadRequest("say which rows: row, message, domain, next_hop or recipient, or all=yes without any of them")
+		return door.BadRequest("say which rows: row, message, message_id, tag, domain, next_hop or recipient, or all=yes without any of them")
 	}
 	n, err := verb(r.Context(), q)
 	if err != nil {

@@ -1,6 +1,9 @@
 package httpapi
 
-import "github.com/sealpost/sealpost/internal/httpapi/door"
+import (
+	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/envelopes"
+)
 
 // routes is the table. It is the only source: the mux is built from it, and the
 // test walks it with every kind of key.
@@ -12,7 +15,6 @@ func (a *API) routes() []door.Route {
 		door.On("POST", "/v3/{domain}/messages.mime", door.Send, a.sendMIME),
 		door.On("GET", "/v3/{domain}/events", door.Manage, a.listEvents),
 		door.On("GET", "/v3/{domain}/events/{token}", door.Manage, a.listEvents),
-		door.On("DELETE", "/v3/{domain}/envelopes", door.Manage, a.cancelQueued),
 
 		door.On("GET", "/v3/domains/{domain}/messages/{key}", door.Manage, a.storedMessage),
 		door.On("POST", "/v3/domains/{domain}/messages/{key}", door.Manage, a.resendMessage),
@@ -60,5 +62,5 @@ func (a *API) routes() []door.Route {
 			door.On("PUT", v+"/{domain}/verify", door.Manage, a.verifyDomain),
 		)
 	}
-	return table
+	return append(table, envelopes.New(a.deps.Queue, a.cfg.Horizon).Routes()...)
 }

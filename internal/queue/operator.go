@@ -151,6 +151,20 @@ func (q *Queue) Retry(ctx context.Context, query store.RowQuery) (int, error) {
 	return n, nil
 }
 
+// Reschedule makes matching rows due at another time, which may be long from now or past, and returns how many
+// it changed; rows being attempted are left alone.
+func (q *Queue) Reschedule(ctx context.Context, query store.RowQuery, due time.Time) (int, error) {
+	defer q.setAside(query)()
+	n, hops, err := q.roles.Queue.Reschedule(ctx, query, due)
+	if err != nil {
+		return n, fmt.Errorf("reschedule: %w", err)
+	}
+	for _, name := range hops {
+		q.Wake(name, due)
+	}
+	return n, nil
+}
+
 // Hold keeps matching rows from being attempted until they are released. Rows
 // being attempted are left alone.
 func (q *Queue) Hold(ctx context.Context, query store.RowQuery) (int, error) {
@@ -219,9 +233,11 @@ func (q *Queue) setAside(query store.RowQuery) (thaw func()) {
 func (t *task) matches(query store.RowQuery) bool {
 	if query.DomainID != 0 && query.DomainID != t.domainID ||
 		query.Message != 0 && query.Message != t.message ||
+		query.MessageID != "" && query.MessageID != t.messageID ||
 		query.NextHop != "" && query.NextHop != t.hop.name {
 		return false
 	}
+	// A task does not know its tags. The store does, and gets too many back rather than too few.
 	for _, r := range t.rows {
 		if (query.Row == 0 || query.Row == r.ID) && r.ID > query.After &&
 			(query.Recipient == "" || strings.ToLower(query.Recipient) == r.Recipient.Key()) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/mail"
@@ -68,6 +69,50 @@ type DomainSettings struct {
 	WebPrefix   string `json:"web-prefix,omitempty"`
 	DKIMDisable bool   `json:"dkim-disable,omitempty"` // do not sign unless o:dkim asks
 	DisabledWhy string `json:"disabled-why,omitempty"`
+
+	Tracking Tracking `json:"tracking,omitzero"`
+}
+
+// Clicks says which links of a message lead over us.
+type Clicks string
+
+const (
+	ClicksOff  Clicks = ""
+	ClicksAll  Clicks = "yes"
+	ClicksHTML Clicks = "htmlonly" // those of HTML, not those of plain text
+)
+
+// Tracking is what a domain wants to know of its mail after delivery. The zero value is nothing.
+type Tracking struct {
+	Opens       bool   `json:"opens,omitempty"`
+	PixelTop    bool   `json:"pixel-top,omitempty"` // the image at the beginning, not at the end
+	Clicks      Clicks `json:"clicks,omitempty"`
+	Unsubscribe bool   `json:"unsubscribe,omitempty"` // footers, and List-Unsubscribe
+	HTMLFooter  string `json:"html-footer,omitempty"` // empty: the default
+	TextFooter  string `json:"text-footer,omitempty"` // empty: the default
+}
+
+// Words of a DNSCheck that says where the tracking host of a domain points to.
+const (
+	CheckCNAME = "CNAME"
+	CheckValid = "valid"
+)
+
+// TrackingHost returns the name under which the domain wants its links.
+func (d *Domain) TrackingHost() string {
+	prefix := d.Settings.WebPrefix
+	if prefix == "" {
+		prefix = "email"
+	}
+	return prefix + "." + d.Name
+}
+
+// TrackingHostSeen reports whether the tracking host was seen to lead to us.
+func (d *Domain) TrackingHostSeen() bool {
+	host := d.TrackingHost()
+	return slices.ContainsFunc(d.Checks, func(c DNSCheck) bool {
+		return c.Name == host && c.Type == CheckCNAME && c.Valid == CheckValid
+	})
 }
 
 // A DNSCheck is one published record as verify last saw it.

@@ -45,6 +45,9 @@ func domainFacts(d *Domain) Facts {
 	f["dkim-selector"] = d.DKIM.Selector
 	f["dkim-public"] = d.DKIM.Public
 	f["dkim-sign"] = yesNo(!d.Settings.DKIMDisable)
+	f["tracking-opens"] = yesNo(d.Settings.Tracking.Opens)
+	f["tracking-clicks"] = cmp.Or(string(d.Settings.Tracking.Clicks), "no")
+	f["tracking-unsubscribe"] = yesNo(d.Settings.Tracking.Unsubscribe)
 	return f
 }
 

@@ -56,6 +56,8 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Recorder
+	LinkKeys
 	io.Closer
 }
 
@@ -64,11 +66,20 @@ type Intake interface {
 	// NewID gives an id for a message about to be accepted.
 	NewID() mail.ID
 
+	// NewIDs gives n ids (1 to 65,536) for messages that are accepted together and returns the
+	// first; the others are that id plus 1 up to n-1. All are of one day.
+	NewIDs(n int) mail.ID
+
 	// Accept stores the message with its content, rows and events in one
 	// transaction. When it returns nil all of it is on disk, and the id and, if
 	// m.Leased, the lease of every row are filled in. Events get their id and time. On error nothing
 	// is stored and m is as before.
 	Accept(ctx context.Context, m *NewMessage) error
+
+	// AcceptAll does what Accept does for several messages, for all or for none of them: no reader, no
+	// crash and no full disk ever leaves some of them stored. Their ids come from one
+	// NewIDs. What their contents share, see [Content], may be stored once.
+	AcceptAll(ctx context.Context, all []*NewMessage) error
 }
 
 // A NewMessage is a message at the moment we take responsibility for it.
@@ -92,7 +103,16 @@ type NewMessage struct {
 type Content struct {
 	Size int64
 	Open func() (io.ReadCloser, error)
+
+	// Base is another content that this one and others passed to the same AcceptAll are made of, for
+	// the most part; nil if there is none. Runs says what of it is here, in order and without overlap.
+	// Both only help an engine to store little: Open gives all octets.
+	Base *Content
+	Runs []Run
 }
+
+// A Run says that Size octets of a content, from At on, are those of its base from From on.
+type Run struct{ At, From, Size int64 }
 
 // A Row is one recipient waiting in the queue.
 type Row struct {
@@ -144,7 +164,8 @@ type Queue interface {
 	Rows(ctx context.Context, q RowQuery) ([]Row, error)
 
 	// Reschedule makes matching rows that are not leased due at the given time and
-	// returns how many it changed and their next hops.
+	// returns how many it changed and their next hops. The time that a row has is counted from when it
+	// is due first: of one never attempted, the expiry moves as far as the due time does.
 	Reschedule(ctx context.Context, q RowQuery, due time.Time) (n int, nextHops []string, err error)
 
 	// SetHeld holds or releases matching rows that are not leased.
@@ -210,6 +231,8 @@ type RowQuery struct {
 	Row       mail.ID
 	NextHop   string
 	Recipient string  // address, any letter case
+	MessageID string  // Message-ID field without angle brackets; all copies of a batch have it
+	Tag       string  // of messages with this tag, in any letter case
 	After     mail.ID // rows with larger ids only
 	Limit     int     // 0: 100; at most 1,000 for Rows. Changing methods have no limit.
 }
@@ -265,6 +288,9 @@ type EventQuery struct {
 	Message   mail.ID
 	Recipient string
 	MessageID string // Message-ID field without angle brackets
+	// Tags narrows the search to messages with all of these tags, compared without letter case, where
+	// there is an index of them. Elsewhere they say nothing, so Match has to look at them too.
+	Tags []string
 	// Match, if not nil, has the last word on each event. It must not block.
 	Match func(r *event.Record, m *event.Meta) bool
 	// Scan bounds how many events are looked at for one page; 0 means 100,000.

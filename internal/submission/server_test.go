@@ -151,6 +151,18 @@ type memoryStore struct {
 
 func (s *memoryStore) NewID() mail.ID { return s.ids.Next() }
 
+func (s *memoryStore) NewIDs(n int) mail.ID { return s.ids.Reserve(n) }
+
+// AcceptAll is not atomic: what the real store does is tested there.
+func (s *memoryStore) AcceptAll(ctx context.Context, all []*store.NewMessage) error {
+	for _, m := range all {
+		if err := s.Accept(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *memoryStore) Domain(_ context.Context, name string) (store.Domain, error) {
 	if name != "example.com" {
 		return store.Domain{}, store.ErrNotFound

@@ -108,8 +108,9 @@ type Hints struct {
 	None bool
 	// Types are the only types that match; nil means all.
 	Types     []event.Type
-	Recipient string // lower case
-	MessageID string // without angle brackets
+	Recipient string   // lower case
+	MessageID string   // without angle brackets
+	Tags      []string // all of which the message has; lower case
 }
 
 // Hints returns how the search can be narrowed.
@@ -118,6 +119,10 @@ func (f *Filter) Hints() Hints {
 	h.Types = f.types()
 	h.None = h.Types != nil && len(h.Types) == 0
 	for _, c := range f.conditions {
+		if c.field.name == "tags" {
+			h.Tags = c.expr.required(h.Tags)
+			continue
+		}
 		n, ok := c.expr.only()
 		if !ok {
 			continue

@@ -3,6 +3,7 @@ package filter
 import (
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,7 +121,11 @@ func TestHints(t *testing.T) {
 		{url.Values{"recipient": {"NOT b@example.net AND a@example.net"}}, Hints{Recipient: "a@example.net"}},
 		{url.Values{"recipient": {"a@example.net", "b@example.net"}}, Hints{None: true, Recipient: "b@example.net"}},
 		{url.Values{"message-id": {"<X@example.com>"}}, Hints{MessageID: "X@example.com"}},
-		{url.Values{"tags": {"x"}, "subject": {"y"}}, Hints{}},
+		{url.Values{"tags": {"x"}, "subject": {"y"}}, Hints{Tags: []string{"x"}}},
+		{url.Values{"tags": {"Bulk-Email AND ghost AND (bulk-email OR z)", "third"}}, Hints{Tags: []string{"bulk-email", "ghost", "third"}}},
+		{url.Values{"tags": {"a OR b"}}, Hints{}},
+		{url.Values{"tags": {"NOT a"}}, Hints{}},
+		{url.Values{"tags": {`a (b NOT c)`}}, Hints{Tags: []string{"a", "b"}}},
 	} {
 		f, err := Parse(c.q)
 		if err != nil {
@@ -140,6 +145,7 @@ func FuzzFilter(f *testing.F) {
 	f.Add("size", ">1 <2 OR NOT 3")
 	f.Add("subject", `"weekly news" NOT (draft OR "")`)
 	f.Add("severity", "temporary")
+	f.Add("tags", "x AND (y OR NOT z)")
 	f.Fuzz(func(t *testing.T, field, expr string) {
 		filter, err := Parse(url.Values{field: {expr}})
 		if err != nil {
@@ -155,6 +161,11 @@ func FuzzFilter(f *testing.F) {
 			typed := h.Types == nil
 			for _, ht := range h.Types {
 				typed = typed || ht == typ
+			}
+			for _, tag := range h.Tags {
+				if !slices.ContainsFunc(m.Tags, func(t string) bool { return strings.ToLower(t) == tag }) {
+					t.Errorf("%s=%q matches, but the hints want the tag %q", field, expr, tag)
+				}
 			}
 			if h.None || !typed || h.Recipient != "" && !strings.EqualFold(h.Recipient, r.Recipient) && strings.ToLower(r.Recipient) != h.Recipient ||
 				h.MessageID != "" && h.MessageID != m.MessageID {

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -50,6 +51,21 @@ func (n *node) holds(term func(*node) bool) bool {
 		return !n.args[0].holds(term)
 	}
 	return term(n)
+}
+
+// required appends to list the terms without which the expression does not hold.
+func (n *node) required(list []string) []string {
+	switch n.op {
+	case opTerm:
+		if !slices.Contains(list, n.term) {
+			list = append(list, n.term)
+		}
+	case opAnd:
+		for _, a := range n.args {
+			list = a.required(list)
+		}
+	}
+	return list
 }
 
 // only returns the one term that a field with a single value must equal for the

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"unicode/utf8"
 
-	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/strictjson"
 )
 
 // JSON reads a body of at most limit octets as one JSON value into v; limit 0 is 1 MiB.
@@ -33,7 +33,7 @@ func (r *Request) JSON(limit int64, v any) error {
 	if !utf8.Valid(body) {
 		return BadRequest("unable to parse request: the body is not UTF-8")
 	}
-	if err := accept.CheckJSON(string(body)); err != nil {
+	if err := strictjson.Check(string(body)); err != nil {
 		return BadRequest("unable to parse request: %s", Shown(err.Error()))
 	}
 	if err := json.Unmarshal(body, v); err != nil {

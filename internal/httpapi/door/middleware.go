@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"strings"
 	"time"
 )
 
@@ -52,7 +53,7 @@ func (d *Door) finish(w *answer, r *http.Request, started time.Time) {
 		w.internalError()
 	}
 	d.deps.Log.LogAttrs(r.Context(), slog.LevelDebug, "request served",
-		slog.String("request", w.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("request", w.id), slog.String("method", r.Method), slog.String("path", shownPath(r)),
 		slog.Int("status", w.status), slog.Duration("took", time.Since(started)))
 }
 
@@ -129,4 +130,28 @@ func (d *Door) baseURL(r *http.Request) string {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
+}
+
+// longSegment is how long a segment of an unknown path may be to be shown, in octets. Links of
+// mail are longer.
+const longSegment = 32
+
+// shownPath returns the path as the log has it. {link} in a pattern is a link of somebody's mail: who
+// has it can act in his name (SEC-75). Of a path that is none of ours, long segments are left out, for they may
+// be such a link that was called in a wrong way.
+func shownPath(r *http.Request) string {
+	_, pattern, known := strings.Cut(r.Pattern, " ")
+	switch {
+	case strings.HasSuffix(pattern, "/{link}"):
+		return pattern
+	case known:
+		return r.URL.Path
+	}
+	segments := strings.Split(r.URL.Path, "/")
+	for i, s := range segments {
+		if len(s) > longSegment {
+			segments[i] = "…"
+		}
+	}
+	return strings.Join(segments, "/")
 }

@@ -79,7 +79,7 @@ func (d *Door) fail(w *answer, r *http.Request, err error) {
 		// The client is gone; nobody reads an answer.
 		panic(http.ErrAbortHandler)
 	default:
-		d.deps.Log.ErrorContext(r.Context(), "request failed", "request", w.id, "method", r.Method, "path", r.URL.Path, "error", err.Error())
+		d.deps.Log.ErrorContext(r.Context(), "request failed", "request", w.id, "method", r.Method, "path", shownPath(r), "error", err.Error())
 		w.internalError()
 	}
 }

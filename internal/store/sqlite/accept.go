@@ -61,9 +61,10 @@ func (s *Store) accept(ctx context.Context, m *store.NewMessage) error {
 		if size > inlineMax && exists(s.bigPath(m.ID)) {
 			return store.ErrExists
 		}
-		if a.body, err = s.storeContent(ctx, m.ID, m.Content); err != nil {
+		if a.body, err = s.storeContent(ctx, m.ID, m.Content, inlineMax); err != nil {
 			return err
 		}
+		a.size = a.body.size
 	}
 	a.rows = s.number(m)
 	a.times = make([]time.Time, len(m.Events))
@@ -146,7 +147,8 @@ func (s *Store) newToken() int64 { return int64(s.ids.Next()) }
 type acceptance struct {
 	m              *store.NewMessage
 	d              *day
-	body           *body
+	body           *body // nil: it has none, or it is on disk already
+	size           int64 // of the content
 	envelope, meta string
 	data           []string // of the events
 	rows           []store.Row
@@ -184,23 +186,23 @@ func encodeData(d event.Data) (string, error) {
 
 func (a *acceptance) apply(b *batch) error {
 	ctx, st := context.Background(), &b.w.st
-	m, firstRow, size := a.m, mail.ID(0), int64(0)
+	m, firstRow := a.m, mail.ID(0)
 	if len(a.rows) > 0 {
 		firstRow = a.rows[0].ID
 	}
-	if a.body != nil {
-		size = a.body.size
-	}
-	if _, err := st.insertMessage.ExecContext(ctx, int64(m.ID), m.DomainID, int64(firstRow), len(a.rows), size,
+	if _, err := st.insertMessage.ExecContext(ctx, int64(m.ID), m.DomainID, int64(firstRow), len(a.rows), a.size,
 		m.Meta.MessageID, a.envelope, a.meta); isConflict(err) {
 		return store.ErrExists
 	} else if err != nil {
 		return err
 	}
 	if a.body != nil {
-		if _, err := st.insertBody.ExecContext(ctx, int64(m.ID), a.body.codec, a.body.size, a.body.sum[:], a.body.data); err != nil {
+		if err := b.insertBody(m.ID, a.body); err != nil {
 			return err
 		}
+	}
+	if err := b.insertTags(m); err != nil {
+		return err
 	}
 	addresses := make(map[string]struct{}, len(a.rows))
 	for _, r := range a.rows {
@@ -230,6 +232,16 @@ func (a *acceptance) apply(b *batch) error {
 	return nil
 }
 
+// insertBody writes a content.
+func (b *batch) insertBody(id mail.ID, c *body) error {
+	args := []any{int64(id), c.codec, c.size, c.sum[:], c.data}
+	if b.w.day.version >= versionBases {
+		args = append(args, int64(c.base))
+	}
+	_, err := b.w.st.insertBody.ExecContext(context.Background(), args...)
+	return err
+}
+
 // insertEvent writes an event whose data is encoded already.
 func (b *batch) insertEvent(id mail.ID, e *event.Record, data string) error {
 	key := addressKey(e.Recipient)
@@ -237,8 +249,10 @@ func (b *batch) insertEvent(id mail.ID, e *event.Record, data string) error {
 	if key != e.Recipient {
 		raw = e.Recipient
 	}
-	_, err := b.w.st.insertEvent.ExecContext(context.Background(), int64(id), b.now.UnixMicro(), e.DomainID, int64(e.Type), int64(e.Message), key, raw, data)
-	return err
+	if _, err := b.w.st.insertEvent.ExecContext(context.Background(), int64(id), b.now.UnixMicro(), e.DomainID, int64(e.Type), int64(e.Message), key, raw, data); err != nil {
+		return err
+	}
+	return b.indexTags(id, e)
 }
 
 // committed runs when the message is on disk, before anybody is told.

@@ -26,6 +26,8 @@ const (
 	codecRaw  = 0
 	codecS2   = 1
 	codecFile = 2
+	// codecDelta is a content whose octets are for the most part those of a base.
+	codecDelta = 3
 )
 
 // A body is a content as it is stored.
@@ -34,15 +36,16 @@ type body struct {
 	size  int64
 	sum   [sha256.Size]byte // of the octets as they travel
 	data  []byte
+	base  mail.ID // of a delta; else 0
 }
 
 func (s *Store) bigPath(id mail.ID) string {
 	return filepath.Join(s.dir, bigName, id.String())
 }
 
-// storeContent brings a content into the form in which its row keeps it. A big one is
-// on disk as a file when it returns.
-func (s *Store) storeContent(ctx context.Context, id mail.ID, c *store.Content) (*body, error) {
+// storeContent brings a content into the form in which its row keeps it. One larger than
+// inline is on disk as a file when it returns.
+func (s *Store) storeContent(ctx context.Context, id mail.ID, c *store.Content, inline int64) (*body, error) {
 	if c.Size < 0 {
 		return nil, errors.New("read content: its size is negative")
 	}
@@ -52,7 +55,7 @@ func (s *Store) storeContent(ctx context.Context, id mail.ID, c *store.Content) 
 	}
 	defer r.Close()
 	in := io.LimitReader(r, c.Size+1) // one more than promised tells that there is more
-	if c.Size > inlineMax {
+	if c.Size > inline {
 		return s.storeFile(ctx, id, c.Size, in)
 	}
 	raw := make([]byte, 0, c.Size+1)
@@ -170,7 +173,10 @@ func (s *Store) content(ctx context.Context, domainID int64, id mail.ID) (store.
 	if err != nil {
 		return store.Content{}, err
 	}
-	if b.codec == codecFile {
+	switch b.codec {
+	case codecDelta:
+		return s.deltaContent(ctx, id, b)
+	case codecFile:
 		open := func() (io.ReadCloser, error) { return s.openFile(id, b) }
 		return store.Content{Size: b.size, Open: open}, nil
 	}
@@ -194,7 +200,7 @@ func (s *Store) loadBody(ctx context.Context, domainID int64, id mail.ID) (*body
 	defer d.leave()
 	var b body
 	var sum []byte
-	err = d.reads.body.QueryRowContext(ctx, int64(id), domainID).Scan(&b.codec, &b.size, &sum, &b.data)
+	err = d.reads.body.QueryRowContext(ctx, int64(id), domainID).Scan(&b.codec, &b.size, &sum, &b.data, &b.base)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, store.ErrNotFound
 	}

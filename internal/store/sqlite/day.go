@@ -26,6 +26,8 @@ type day struct {
 	s    *Store
 	name string // 2006-01-02
 	path string
+	// version is the schema's.
+	version int
 	// first is the smallest id of the day, end the first of the next.
 	first, end mail.ID
 
@@ -34,6 +36,8 @@ type day struct {
 	// filled counts commits that added rows to the queue; drained is the value filled
 	// had when the queue was last seen empty. Equal: the queue is empty.
 	filled, drained atomic.Int64
+	// tagged is set when a message in it has a tag.
+	tagged atomic.Bool
 	// bare is set when no content is left and none can come.
 	bare atomic.Bool
 
@@ -53,8 +57,11 @@ func newDay(s *Store, name string) (*day, error) {
 		return nil, fmt.Errorf("day %q: %w", name, err)
 	}
 	d := &day{
-		s:     s,
-		name:  name,
+		s:    s,
+		name: name,
+
+		version: dayVersion,
+
 		path:  filepath.Join(s.dir, name+daySuffix),
 		first: mail.FirstID(start),
 		end:   mail.FirstID(start.AddDate(0, 0, 1)),
@@ -103,6 +110,8 @@ type census struct {
 	newest mail.ID // event, row or message
 	event  mail.ID
 	queued bool
+
+	version int
 }
 
 // inspect reads a day file's census and checks that it is one we can read.
@@ -118,6 +127,7 @@ func inspect(ctx context.Context, db *sql.DB) (census, error) {
 	case version < 1:
 		return c, fmt.Errorf("it has no schema: %w", errDamaged)
 	}
+	c.version = version
 	var message, row int64
 	var event int64
 	err := db.QueryRowContext(ctx, `SELECT
@@ -166,7 +176,7 @@ func (d *day) open() error {
 	if err != nil {
 		return fmt.Errorf("open day %s: %w", d.name, err)
 	}
-	if err := d.reads.prepare(db); err != nil {
+	if err := d.reads.prepare(db, d.version); err != nil {
 		db.Close()
 		return fmt.Errorf("open day %s: %w", d.name, err)
 	}

@@ -62,6 +62,7 @@ func (s *Store) openDays(ctx context.Context, names []string) (newest mail.ID, e
 				return 0, err
 			}
 		}
+		d.version = c.version
 		newest = max(newest, c.newest)
 		d.newest.Store(int64(max(c.event, d.first)))
 		if c.queued {

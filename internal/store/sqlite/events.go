@@ -204,7 +204,15 @@ func (m *merge) fetch(ctx context.Context, e *dayEvents) error {
 func (d *day) readEvents(ctx context.Context, q store.EventQuery, lo, hi mail.ID, n int) ([]store.EventItem, error) {
 	ctx, cancel := context.WithTimeout(ctx, readFor)
 	defer cancel()
-	query, args := eventSQL(q)
+	var tags []int64
+	if len(q.Tags) > 0 && d.version >= versionTags {
+		var ok bool
+		var err error
+		if tags, ok, err = d.tagNumbers(ctx, q.DomainID, q.Tags); err != nil || !ok {
+			return nil, err
+		}
+	}
+	query, args := eventSQL(q, tags)
 	args = append([]any{q.DomainID, int64(lo), int64(hi), n}, args...)
 	rows, err := d.read.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -212,25 +220,68 @@ func (d *day) readEvents(ctx context.Context, q store.EventQuery, lo, hi mail.ID
 	}
 	defer rows.Close()
 	var items []store.EventItem
-	metas := map[mail.ID]event.Meta{}
 	for rows.Next() {
-		item, err := scanEvent(rows, metas)
+		item, err := scanEvent(rows)
 		if err != nil {
 			return nil, err
 		}
 		item.DomainID = q.DomainID
 		items = append(items, item)
 	}
-	return items, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, d.readMetas(ctx, items, nil)
+}
+
+// readMetas fills in the metadata of events, of the wanted types if any are given. That of a message is read once,
+// however many events there are of it: with a thousand recipients it is a hundred kilobytes.
+func (d *day) readMetas(ctx context.Context, items []store.EventItem, wanted []event.Type) error {
+	metas := map[mail.ID]*event.Meta{}
+	var ids []mail.ID
+	for _, item := range items {
+		if metas[item.Message] == nil && (len(wanted) == 0 || slices.Contains(wanted, item.Type)) {
+			metas[item.Message] = &event.Meta{}
+			ids = append(ids, item.Message)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	rows, err := d.read.QueryContext(ctx, `SELECT m.id, m.meta FROM json_each($1) wanted CROSS JOIN message m ON m.id = wanted.value`, string(list))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var meta sql.RawBytes
+		if err := rows.Scan(&id, &meta); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(meta, metas[mail.ID(id)]); err != nil {
+			return fmt.Errorf("message %v: %w", mail.ID(id), err)
+		}
+	}
+	for i := range items {
+		if m := metas[items[i].Message]; m != nil {
+			items[i].Meta = *m
+		}
+	}
+	return rows.Err()
 }
 
 // scanEvent reads a row of eventSQL or journalSQL; more takes the columns that follow.
-func scanEvent(rows *sql.Rows, metas map[mail.ID]event.Meta, more ...any) (store.EventItem, error) {
+func scanEvent(rows *sql.Rows, more ...any) (store.EventItem, error) {
 	var item store.EventItem
 	var id, at, kind, msg int64
-	var raw, meta sql.NullString
+	var raw sql.NullString
 	var data sql.RawBytes
-	columns := append([]any{&id, &at, &kind, &msg, &item.Recipient, &raw, &data, &meta}, more...)
+	columns := append([]any{&id, &at, &kind, &msg, &item.Recipient, &raw, &data}, more...)
 	if err := rows.Scan(columns...); err != nil {
 		return item, err
 	}
@@ -241,21 +292,13 @@ func scanEvent(rows *sql.Rows, metas map[mail.ID]event.Meta, more ...any) (store
 	if err := json.Unmarshal(data, &item.Data); err != nil {
 		return item, fmt.Errorf("event %v: %w", item.ID, err)
 	}
-	m, ok := metas[item.Message]
-	if !ok && meta.Valid {
-		if err := json.Unmarshal([]byte(meta.String), &m); err != nil {
-			return item, fmt.Errorf("message %v: %w", item.Message, err)
-		}
-		metas[item.Message] = m
-	}
-	item.Meta = m
 	return item, nil
 }
 
 // eventSQL returns the statement that finds a query's events in one day file, and
 // its arguments from $5 on; $1 to $4 are domain, both bounds, and number. The
 // index is chosen here and named, never left to the planner's guess.
-func eventSQL(q store.EventQuery) (string, []any) {
+func eventSQL(q store.EventQuery, tags []int64) (string, []any) {
 	order := "DESC"
 	if q.Ascending {
 		order = "ASC"
@@ -284,15 +327,19 @@ func eventSQL(q store.EventQuery) (string, []any) {
 			types = allTypes
 		}
 		types = slices.Compact(slices.Sorted(slices.Values(types)))
+		if len(tags) > 0 {
+			find = strings.Join(tagRuns(tags, types), ` UNION ALL `)
+			break
+		}
 		var runs []string
 		for _, t := range types {
 			runs = append(runs, fmt.Sprintf(`SELECT e.id FROM event e INDEXED BY event_domain WHERE e.type = %d AND %s`, uint8(t), bounds))
 		}
 		find = strings.Join(runs, ` UNION ALL `)
 	}
-	return `SELECT e.id, e.at, e.type, e.msg, e.rcpt, e.raw, e.data, m.meta
+	return `SELECT e.id, e.at, e.type, e.msg, e.rcpt, e.raw, e.data
 		FROM (` + find + ` ORDER BY 1 ` + order + ` LIMIT $4) found
-		CROSS JOIN event e ON e.id = found.id LEFT JOIN message m ON m.id = e.msg
+		CROSS JOIN event e ON e.id = found.id
 		ORDER BY e.id ` + order, args
 }
 

@@ -139,7 +139,7 @@ func TestNewerDataIsRefused(t *testing.T) {
 		s := openTest(t, Options{Dir: dir})
 		m := accept(t, s, "x", false)
 		s.Close()
-		alter(t, filepath.Join(dir, m.ID.Day()+daySuffix), "PRAGMA user_version = 2")
+		alter(t, filepath.Join(dir, m.ID.Day()+daySuffix), "PRAGMA user_version = 3")
 		_, err := Open(t.Context(), Options{Dir: dir, MinFree: -1})
 		wantError(t, err, store.ErrNewer)
 	})

@@ -39,7 +39,7 @@ func (s *Store) journal(ctx context.Context, q store.JournalQuery) (store.Journa
 	}
 	query := journalSQL(q.Types)
 	m := s.newMerge(bounds{after: q.After, ascending: true}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error) {
-		return d.readJournal(ctx, query, lo, hi, n)
+		return d.readJournal(ctx, query, q.Types, lo, hi, n)
 	})
 	defer m.close()
 	for looked := 0; ; looked++ {
@@ -76,13 +76,12 @@ func journalSQL(types []event.Type) string {
 		}
 		wanted = "e.type IN (" + strings.Join(numbers, ", ") + ")"
 	}
-	return `SELECT e.id, e.at, e.type, e.msg, e.rcpt, e.raw, CASE WHEN ` + wanted + ` THEN e.data ELSE '{}' END, m.meta, e.domain
-		FROM event e NOT INDEXED LEFT JOIN message m ON m.id = e.msg AND ` + wanted + `
-		WHERE e.id > $1 AND e.id < $2 ORDER BY e.id LIMIT $3`
+	return `SELECT e.id, e.at, e.type, e.msg, e.rcpt, e.raw, CASE WHEN ` + wanted + ` THEN e.data ELSE '{}' END, e.domain
+		FROM event e NOT INDEXED WHERE e.id > $1 AND e.id < $2 ORDER BY e.id LIMIT $3`
 }
 
 // readJournal reads up to n events of a day with ids between lo and hi.
-func (d *day) readJournal(ctx context.Context, query string, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+func (d *day) readJournal(ctx context.Context, query string, types []event.Type, lo, hi mail.ID, n int) ([]store.EventItem, error) {
 	ctx, cancel := context.WithTimeout(ctx, readFor)
 	defer cancel()
 	rows, err := d.read.QueryContext(ctx, query, int64(lo), int64(hi), n)
@@ -91,15 +90,17 @@ func (d *day) readJournal(ctx context.Context, query string, lo, hi mail.ID, n i
 	}
 	defer rows.Close()
 	var items []store.EventItem
-	metas := map[mail.ID]event.Meta{}
 	for rows.Next() {
 		var domain int64
-		item, err := scanEvent(rows, metas, &domain)
+		item, err := scanEvent(rows, &domain)
 		if err != nil {
 			return nil, err
 		}
 		item.DomainID = domain
 		items = append(items, item)
 	}
-	return items, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, d.readMetas(ctx, items, types)
 }

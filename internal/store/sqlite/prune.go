@@ -144,10 +144,15 @@ func (s *Store) pruneContents(ctx context.Context, d *day, before time.Time) err
 type droppable struct {
 	id    mail.ID
 	codec int
+	base  mail.ID // of a delta
 }
 
 func (d *day) droppable(ctx context.Context, after, limit mail.ID) (list []droppable, last mail.ID, err error) {
-	rows, err := d.read.QueryContext(ctx, `SELECT b.id, b.codec FROM body b CROSS JOIN message m ON m.id = b.id
+	base := `b.base`
+	if d.version < versionBases {
+		base = `0`
+	}
+	rows, err := d.read.QueryContext(ctx, `SELECT b.id, b.codec, `+base+` FROM body b CROSS JOIN message m ON m.id = b.id
 		WHERE b.id > $1 AND b.id < $2 AND m.pending = 0 ORDER BY b.id LIMIT $3`, int64(after), int64(limit), pruneBatch)
 	if err != nil {
 		return nil, 0, err
@@ -156,7 +161,7 @@ func (d *day) droppable(ctx context.Context, after, limit mail.ID) (list []dropp
 	for rows.Next() {
 		var id int64
 		var c droppable
-		if err := rows.Scan(&id, &c.codec); err != nil {
+		if err := rows.Scan(&id, &c.codec, &c.base); err != nil {
 			return nil, 0, err
 		}
 		c.id = mail.ID(id)
@@ -180,8 +185,19 @@ func (s *Store) dropContents(ctx context.Context, d *day, list []droppable) erro
 			if err != nil {
 				return err
 			}
-			if n > 0 {
-				gone = append(gone, c)
+			if n == 0 {
+				continue
+			}
+			gone = append(gone, c)
+			if c.base == 0 {
+				continue
+			}
+			unused, err := b.dropReference(c.base)
+			if err != nil {
+				return err
+			}
+			if unused {
+				gone = append(gone, droppable{c.base, codecFile, 0}) // where it has none, there is none to remove
 			}
 		}
 		return nil
@@ -196,6 +212,16 @@ func (s *Store) dropContents(ctx context.Context, d *day, list []droppable) erro
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// dropReference counts one delta less for a base, and deletes it after the last.
+func (b *batch) dropReference(base mail.ID) (unused bool, err error) {
+	ctx := context.Background()
+	if _, err := b.w.st.unreferBase.ExecContext(ctx, int64(base)); err != nil {
+		return false, err
+	}
+	n, err := affected(b.w.st.deleteUnusedBase.ExecContext(ctx, int64(base)))
+	return n > 0, err
 }
 
 // forgetLost takes days off the list that had no file at start, once their events

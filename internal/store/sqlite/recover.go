@@ -44,7 +44,7 @@ func (s *Store) removeUnfinished() error {
 func (s *Store) recover(ctx context.Context) {
 	for _, d := range s.unclean {
 		err := s.withDay(ctx, d, func(d *day) error {
-			return errors.Join(s.sweep(ctx, d), d.check(ctx))
+			return errors.Join(s.sweepRows(ctx, d), s.sweep(ctx, d), d.check(ctx))
 		})
 		if ctx.Err() != nil {
 			return
@@ -55,6 +55,30 @@ func (s *Store) recover(ctx context.Context) {
 	}
 }
 
+// sweepRows deletes the contents of batches whose messages were never made.
+func (s *Store) sweepRows(ctx context.Context, d *day) error {
+	if d.version < versionBases {
+		return nil // nor were there batches
+	}
+	const orphans = `FROM body WHERE id < $1 AND NOT EXISTS (SELECT 1 FROM message WHERE message.id = body.id)`
+	var any bool
+	err := d.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 `+orphans+`) OR EXISTS (SELECT 1 FROM base WHERE refs = 0 AND id < $1)`, int64(s.born)).Scan(&any)
+	if err != nil || !any {
+		return err
+	}
+	w, err := d.writer()
+	if err != nil {
+		return err
+	}
+	return w.do(ctx, &op{outcome: true, apply: func(b *batch) error {
+		if _, err := b.w.conn.ExecContext(context.Background(), `DELETE `+orphans, int64(s.born)); err != nil {
+			return err
+		}
+		_, err := b.w.conn.ExecContext(context.Background(), `DELETE FROM base WHERE refs = 0 AND id < $1`, int64(s.born))
+		return err
+	}})
+}
+
 // sweep removes big contents of a day that no row names. Those of messages that
 // are being accepted now have ids from born on.
 func (s *Store) sweep(ctx context.Context, d *day) error {
@@ -62,12 +86,16 @@ func (s *Store) sweep(ctx context.Context, d *day) error {
 	if err != nil {
 		return err
 	}
+	names := `SELECT 1 FROM body WHERE id = $1`
+	if d.version >= versionBases {
+		names += ` UNION ALL SELECT 1 FROM base WHERE id = $1`
+	}
 	for _, id := range ids {
 		if id < d.first || id >= d.end || id >= s.born {
 			continue
 		}
 		var named int
-		err := d.read.QueryRowContext(ctx, `SELECT 1 FROM body WHERE id = $1`, int64(id)).Scan(&named)
+		err := d.read.QueryRowContext(ctx, names, int64(id)).Scan(&named)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = s.dropFile(id)
 		}

@@ -88,6 +88,15 @@ func (s *Store) dayRows(ctx context.Context, d *day, q store.RowQuery) ([]store.
 			fmt.Sprintf("id >= (SELECT first_row FROM message WHERE id = $%d)", len(args)),
 			fmt.Sprintf("id < (SELECT first_row + row_count FROM message WHERE id = $%d)", len(args)))
 	}
+	if q.MessageID != "" {
+		args = append(args, q.MessageID)
+		where = append(where, fmt.Sprintf("EXISTS (SELECT 1 FROM message WHERE message.id = msg AND mid = $%d)", len(args)))
+	}
+	if q.Tag != "" {
+		args = append(args, q.Tag)
+		where = append(where, fmt.Sprintf(`EXISTS (SELECT 1 FROM message, json_each(meta, '$.tags') tag
+			WHERE message.id = msg AND lower(tag.value) = lower($%d))`, len(args)))
+	}
 	if q.DomainID != 0 {
 		add("domain", q.DomainID)
 	}

@@ -2,19 +2,30 @@ package sqlite
 
 // dayVersion is the PRAGMA user_version of the day files this program writes and
 // the newest that it reads.
-const dayVersion = 1
+const dayVersion = 2
+
+// versionTags is the first version that has an index of tags.
+const versionTags = 2
+
+// versionBases is the first version of the day files that have bases. Older files stay as they
+// are: their last mail is of the day of the update.
+const versionBases = 2
 
 // daySchema makes the tables of a day file. Times are microseconds since 1970.
 //
 //   - message: meta is kept once per message, not with each event. Its rows have
 //     consecutive ids from first_row on, so finding them needs no index.
 //   - body: apart, so that counting pending down does not rewrite it. Codec 0 is raw, 1
-//     is an S2 block, 2 is a file in the folder of big contents. sum is the SHA-256 of the
-//     octets as they travel.
+//     is an S2 block, 2 is a file in the folder of big contents, 3 a delta against a
+//     base. sum is the SHA-256 of the octets as they travel.
+//   - base: what the copies of a batch have in common, with the number of deltas that refer to
+//     it; none yet while the batch is being accepted.
 //   - queue_ready is the only index of the queue: next hops, due order, and
 //     nothing that is held.
 //   - recipient finds a recipient's messages: one random insert per recipient of a
 //     message, where an index on event would cost one per event.
+//   - event_tag finds the events of a domain's messages with a tag, by type and in order; message_tag
+//     says which tags an event to come belongs to.
 //   - event.rcpt is in lower case, as it is compared; raw is the address as it was
 //     given, where that is something else.
 const daySchema = `
@@ -33,6 +44,16 @@ CREATE INDEX message_mid ON message (domain, mid);
 
 CREATE TABLE body (
     id    INTEGER PRIMARY KEY,
+    codec INTEGER NOT NULL CHECK (codec IN (0, 1, 2, 3)),
+    size  INTEGER NOT NULL CHECK (size >= 0),
+    sum   BLOB    NOT NULL CHECK (length(sum) = 32),
+    data  BLOB    NOT NULL,
+    base  INTEGER NOT NULL CHECK ((base <> 0) = (codec = 3))
+) STRICT;
+
+CREATE TABLE base (
+    id    INTEGER PRIMARY KEY,
+    refs  INTEGER NOT NULL CHECK (refs >= 0),
     codec INTEGER NOT NULL CHECK (codec IN (0, 1, 2)),
     size  INTEGER NOT NULL CHECK (size >= 0),
     sum   BLOB    NOT NULL CHECK (length(sum) = 32),
@@ -73,5 +94,25 @@ CREATE TABLE recipient (
     PRIMARY KEY (domain, rcpt, msg)
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+CREATE TABLE tag (
+    id     INTEGER PRIMARY KEY,
+    domain INTEGER NOT NULL,
+    name   TEXT    NOT NULL,
+    UNIQUE (domain, name)
+) STRICT;
+
+CREATE TABLE message_tag (
+    msg INTEGER NOT NULL,
+    tag INTEGER NOT NULL,
+    PRIMARY KEY (msg, tag)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event_tag (
+    tag   INTEGER NOT NULL,
+    type  INTEGER NOT NULL,
+    event INTEGER NOT NULL,
+    PRIMARY KEY (tag, type, event)
+) STRICT, WITHOUT ROWID;
+
+PRAGMA user_version = 2;
 `

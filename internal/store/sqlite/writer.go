@@ -57,6 +57,8 @@ type writer struct {
 	quit  chan struct{}
 	ended chan struct{}
 
+	tags map[tagName]int64 // numbers that are known; only the committer's
+
 	pages      int           // written since the last checkpoint
 	checkpoint chan struct{} // asks the checkpointer to work
 	tail       chan struct{} // asks the committer to move what little is left
@@ -70,7 +72,7 @@ func startWriter(d *day) (*writer, error) {
 		return nil, err
 	}
 	w := &writer{
-		day: d, s: d.s, db: db,
+		day: d, s: d.s, db: db, tags: map[tagName]int64{},
 		ops:        make(chan *op, 2*maxBatch),
 		quit:       make(chan struct{}),
 		ended:      make(chan struct{}),
@@ -79,7 +81,10 @@ func startWriter(d *day) (*writer, error) {
 		pointer:    make(chan struct{}),
 	}
 	if w.conn, err = db.Conn(ctx); err == nil {
-		err = w.st.prepare(ctx, w.conn)
+		err = w.st.prepare(ctx, w.conn, d.version)
+	}
+	if err == nil {
+		err = w.findTags(ctx)
 	}
 	// Preparing made the log. Its entry is synced, and only then is the day listed as
 	// open, so that a log that is gone at the next start is known to be missing.
@@ -231,6 +236,7 @@ func (w *writer) transaction(b *batch, ops []*op, apart bool) (err error) {
 	defer func() {
 		if err != nil {
 			b.undo(0)
+			w.forgetTags()
 			b.unregister()
 			w.st.rollback.ExecContext(ctx) // says "no transaction" where SQLite has rolled back itself
 		}
@@ -249,6 +255,7 @@ func (w *writer) transaction(b *batch, ops []*op, apart bool) (err error) {
 			}
 			o.err = err
 			b.undo(mark)
+			w.forgetTags()
 			if _, err := w.st.rollbackTo.ExecContext(ctx); err != nil {
 				return err
 			}

@@ -42,6 +42,49 @@ func (f *fixture) walk(q store.EventQuery) []mail.ID {
 }
 
 var eventTests = []test{
+	{"by tags", func(f *fixture) {
+		tag := func(tags ...string) *store.NewMessage {
+			m := f.message(domainA, "a@one.example")
+			m.Meta.Tags, m.Leased = tags, true
+			f.must(f.s.Accept(f.Context(), m))
+			return m
+		}
+		both, one, none := tag("News", "Rare"), tag("news"), tag()
+		foreign := f.message(domainB, "a@one.example")
+		foreign.Meta.Tags = []string{"news"}
+		f.must(f.s.AcceptAll(f.Context(), []*store.NewMessage{foreign}))
+		for _, m := range []*store.NewMessage{none, one, both} {
+			f.settle(delivered(m.Rows...))
+		}
+		f.reopen(f)
+		for _, c := range []struct {
+			tags  []string
+			types []event.Type
+			want  []mail.ID
+		}{
+			{[]string{"news"}, nil, []mail.ID{both.ID, one.ID, one.ID, both.ID}},
+			{[]string{"NEWS", "rare"}, nil, []mail.ID{both.ID, both.ID}},
+			{[]string{"rare", "news"}, []event.Type{event.Delivered}, []mail.ID{both.ID}},
+			{[]string{"news"}, []event.Type{event.Accepted, event.Opened}, []mail.ID{both.ID, one.ID}},
+			{[]string{"news", "nobody's"}, nil, nil},
+		} {
+			for _, ascending := range []bool{true, false} {
+				p := f.events(store.EventQuery{DomainID: domainA, Tags: c.tags, Types: c.types, Ascending: ascending})
+				var got []mail.ID
+				for _, e := range p.Items {
+					got = append(got, e.Message)
+				}
+				if !ascending {
+					slices.Reverse(got)
+				}
+				f.same("events", got, c.want)
+			}
+		}
+		p := f.events(store.EventQuery{DomainID: domainA, Tags: []string{"news"}, Ascending: true, Limit: 2})
+		f.same("more", p.More, true)
+		p = f.events(store.EventQuery{DomainID: domainA, Tags: []string{"news"}, Ascending: true, After: p.Cursor})
+		f.same("rest", len(p.Items), 2)
+	}},
 	{"pages in both directions, every size", func(f *fixture) {
 		var want []mail.ID
 		for i := range 10 {

@@ -85,6 +85,39 @@ var rowTests = []test{
 		f.same("then", recipients(r.Rows), []string{"a@one.example"})
 		f.same("attempts", r.Rows[0].Attempt, 0)
 	}},
+	{"reschedule: the time that a row has moves with it until it was attempted", func(f *fixture) {
+		m := f.accept(domainA, "a@one.example", "b@two.example")
+		r := f.lease("two.example", t0, 1)
+		f.settle(deferred(t0.Add(10*time.Minute), r.Rows...))
+		later := t0.Add(24 * time.Hour)
+		_, _, err := f.s.Reschedule(f.Context(), store.RowQuery{}, later)
+		f.must(err)
+		rows := f.rows(store.RowQuery{})
+		f.same("due", []time.Time{rows[0].Due, rows[1].Due}, []time.Time{later, later})
+		f.same("expires", []time.Time{rows[0].Expires, rows[1].Expires}, []time.Time{m.Rows[0].Expires.Add(24 * time.Hour), m.Rows[1].Expires})
+		_, _, err = f.s.Reschedule(f.Context(), store.RowQuery{}, t0)
+		f.must(err)
+		f.same("expires", f.rows(store.RowQuery{})[0].Expires, m.Rows[0].Expires)
+	}},
+	{"rows by Message-ID and tag", func(f *fixture) {
+		one, two := f.message(domainA, "a@one.example"), f.message(domainA, "b@one.example")
+		one.Meta.MessageID, two.Meta.MessageID = "batch@x.example", "batch@x.example"
+		two.Meta.Tags = []string{"News", "x%y"}
+		f.must(f.s.Accept(f.Context(), one))
+		f.must(f.s.Accept(f.Context(), two))
+		f.accept(domainA, "c@one.example")
+		f.same("by Message-ID", recipients(f.rows(store.RowQuery{MessageID: "batch@x.example"})), []string{"a@one.example", "b@one.example"})
+		f.same("of another domain", len(f.rows(store.RowQuery{MessageID: "batch@x.example", DomainID: domainB})), 0)
+		f.same("by tag", recipients(f.rows(store.RowQuery{Tag: "nEWS"})), []string{"b@one.example"})
+		f.same("by both", recipients(f.rows(store.RowQuery{Tag: "A", MessageID: "batch@x.example"})), []string{"a@one.example"})
+		f.same("by another tag", len(f.rows(store.RowQuery{Tag: "new"})), 0)
+		n, err := f.s.Cancel(f.Context(), store.RowQuery{Tag: "X%Y"}, event.Data{Reason: "cancelled"})
+		f.must(err)
+		f.same("cancelled", n, 1)
+		n, _, err = f.s.Reschedule(f.Context(), store.RowQuery{MessageID: "batch@x.example"}, t0.Add(time.Hour))
+		f.must(err)
+		f.same("rescheduled", n, 1)
+	}},
 	{"hold and release", func(f *fixture) {
 		m := f.accept(domainA, "a@one.example", "b@one.example", "c@two.example")
 		f.lease("two.example", t0, 1)

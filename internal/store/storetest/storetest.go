@@ -33,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 	}{
 		{"Accept", acceptTests},
 		{"Content", contentTests},
+		{"Together", togetherTests},
 		{"Lease", leaseTests},
 		{"Settle", settleTests},
 		{"Rows", rowTests},
@@ -47,6 +48,8 @@ func Run(t *testing.T, open Opener) {
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Recorder", recorderTests},
+		{"LinkKeys", linkKeyTests},
 		{"Laws", lawTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {
