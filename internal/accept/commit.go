@@ -98,7 +98,7 @@ func (j *job) commonMeta() event.Meta {
 	return event.Meta{
 		Domain: j.domain.Name, Sender: j.reversePath.String(), Tags: j.opts.tags, Variables: j.opts.variables,
 		Method: j.s.Sender.Door.String(), Authenticated: j.s.Sender.Authenticated, TestMode: j.opts.testMode,
-		OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID,
+		OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID, Template: j.template(), MailingList: j.mailingList(),
 	}
 }
 

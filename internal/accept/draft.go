@@ -27,15 +27,23 @@ type draftTexts struct {
 
 // readDraft takes a message that came in pieces.
 func (j *job) readDraft(ctx context.Context) (done func(), err error) {
-	d := j.s.Draft
+	d := *j.s.Draft
+	if err := j.readOptions(nil); err != nil {
+		return nil, err
+	}
+	if err := j.openStencil(ctx); err != nil {
+		return nil, err
+	}
+	if j.stencil != nil {
+		if err := j.fillTemplate(&d); err != nil {
+			return nil, err
+		}
+	}
 	from, err := sender(d.From)
 	if err != nil {
 		return nil, err
 	}
 	j.from = from.Address.String()
-	if err := j.readOptions(nil); err != nil {
-		return nil, err
-	}
 	if d.Text == "" && d.HTML == "" && d.AMP == "" {
 		return nil, invalid("Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified")
 	}
@@ -47,6 +55,10 @@ func (j *job) readDraft(ctx context.Context) (done func(), err error) {
 	if err := j.addressDraft(&base); err != nil {
 		return nil, err
 	}
+	if err := j.findList(ctx, from.Address); err != nil {
+		return nil, err
+	}
+	base.Headers = j.opts.headers
 	if err := j.mayClaim(ctx, base.Headers); err != nil {
 		return nil, err
 	}
@@ -74,11 +86,8 @@ func newDraftSource(j *job, d compose.Draft) *draftSource {
 // checkExpansion refuses a call whose copies would be too large together, before any of them is
 // written (SEC-21).
 func (s *draftSource) checkExpansion() error {
-	if s.j.opts.recipientVars == "" {
-		return nil
-	}
-	variables, err := recipientVariables(s.j.opts.recipientVars)
-	if err != nil {
+	people, err := s.j.persons()
+	if err != nil || people == nil {
 		return err
 	}
 	var count merge.Count
@@ -92,10 +101,12 @@ func (s *draftSource) checkExpansion() error {
 		count.AddFixed(f.Size/3*4 + f.Size/50)
 	}
 	var total int64
-	for _, m := range s.j.people {
-		person := variables.Of(m)
-		n := count.For(&person)
+	for i := range people {
+		n := count.For(&people[i])
 		if total += n; total > MaxExpanded {
+			if s.j.list != nil {
+				return errListExpanded
+			}
 			return errExpanded
 		}
 		if n > 2*MaxSize {
@@ -149,7 +160,7 @@ func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
 	if l.person == nil {
 		return d, nil
 	}
-	d.To = []mail.Mailbox{l.person.Mailbox}
+	d.To = s.j.toPerson(l)
 	d.Headers = slices.Clone(d.Headers)
 	texts := []struct {
 		into *string
@@ -167,7 +178,7 @@ func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
 			return d, err
 		}
 	}
-	return d, nil
+	return d, s.j.stencil.applyTemplate(&d, l)
 }
 
 // sender reads the from parameters: one mailbox.

@@ -25,6 +25,8 @@ type job struct {
 	others      []mail.Address // those who then get a copy of each
 	from        string         // of the message, as far as it is known
 
+	list     *distribution  // nil: no mailing list
+	stencil  *stencil       // nil: no template
 	plan     *tracking.Plan // how letters are tracked; nil: not at all
 	source   source
 	arena    *arena
@@ -63,6 +65,9 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	messages := make([]*store.NewMessage, len(letters))
 	for i := range letters {
 		messages[i] = j.message(&letters[i])
+	}
+	if err := j.withhold(ctx, messages); err != nil {
+		return Receipt{}, err
 	}
 	if err := j.commit(ctx, messages); err != nil {
 		return Receipt{}, err

@@ -30,6 +30,7 @@ type letter struct {
 	runs      []run
 	result    compose.Result
 	variables map[string]string // those of the submission with the person's values in
+	templated bool              // a template took the place of the HTML of a submitted message
 }
 
 // A source is the submitted message, from which letters are written.
@@ -44,10 +45,14 @@ type source interface {
 }
 
 // letters decides which letters there are. With recipient-variables everybody in to gets one of
-// his own, of which all in cc and bcc get a copy too; otherwise all get the same.
+// his own, of which all in cc and bcc get a copy too, and from a mailing list every member; otherwise
+// all get the same.
 func (j *job) letters() ([]letter, error) {
 	list := []letter{{recipients: j.recipients}}
-	if j.opts.recipientVars != "" {
+	switch {
+	case j.list != nil:
+		list = j.list.letters()
+	case j.opts.recipientVars != "":
 		var err error
 		if list, err = j.personal(); err != nil {
 			return nil, err
@@ -154,6 +159,9 @@ func (j *job) write(ctx context.Context, l *letter, only bool) error {
 	}
 	l.runs = out.runs
 	if j.written.Add(l.content.Size) > MaxExpanded {
+		if j.list != nil {
+			return errListExpanded
+		}
 		if j.opts.recipientVars == "" {
 			return errTracked
 		}

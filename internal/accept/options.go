@@ -29,6 +29,7 @@ type options struct {
 	messageID     string          // of h:Message-Id, as given
 	recipientVars string          // JSON, as given; empty: no batch
 	suppress      map[string]bool // lower-case names of our own fields that must not travel
+	template      templateWish
 }
 
 // controls are the X-Mailgun-* fields that mean what an API parameter means.
@@ -51,6 +52,8 @@ var controls = map[string]string{
 	"recipient-variables":           "recipient-variables",
 	"variables":                     "variables",
 	"template-name":                 "template",
+	"template-version":              "t:version",
+	"template-variables":            "t:variables",
 	"time-zone-localize":            "o:time-zone-localize",
 	"suppress-headers":              "o:suppress-headers",
 	"delivery-time-optimize-period": "o:deliverytime-optimize-period",
@@ -208,6 +211,10 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		p.suppressHeaders(value)
 	case "recipient-variables":
 		p.o.recipientVars = value
+	case "template", "t:version", "t:variables":
+		return p.o.template.take(key, f)
+	case "t:text":
+		return p.flag(&p.o.template.text, f)
 	default:
 		return unsupported(key, value)
 	}
@@ -216,14 +223,14 @@ func (p *optionReader) read(key string, f compose.Field) error {
 
 // singular reports whether an option has one value. The two lists that may be
 // repeated do not get here.
-func singular(key string) bool { return strings.HasPrefix(key, "o:") || key == "recipient-variables" }
+func singular(key string) bool {
+	return strings.HasPrefix(key, "o:") || strings.HasPrefix(key, "t:") || key == "template" || key == "recipient-variables"
+}
 
 // unsupported refuses the options which would be broken promises if they were
 // ignored like unknown ones.
 func unsupported(key, value string) error {
 	switch key {
-	case "template":
-		return invalid("template parameter is not supported, please send 'text' or 'html'")
 	case "o:secondary-dkim", "o:secondary-dkim-public":
 		return invalid("%s is not a valid secondary dkim domain name", printable(value))
 	case "o:sending-ip":

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/compose"
-	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -19,6 +18,8 @@ type rawSource struct {
 	// offers are the fields of the message that offer a way out of a list.
 	offers []compose.Field
 	scan   tracking.Scan // of what in holds
+
+	hasSubject bool // so that a template does not give it one; known where there is a template
 }
 
 // readRaw takes a message that came as a whole. done gives back what holds it, once all letters
@@ -47,6 +48,9 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err := j.readOptions(m.Control); err != nil {
 		return done, err
 	}
+	if err := source.prepareTemplate(ctx); err != nil {
+		return done, err
+	}
 	fields, err := headerFields(in.reader(), identityFields)
 	if err != nil {
 		return done, err
@@ -60,7 +64,10 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if source.offers, err = headerFields(in.reader(), offerFields); err != nil {
 		return done, err
 	}
-	return done, j.envelope(ctx, m.From.Address, in)
+	if err := j.envelope(ctx, m.From.Address, in); err != nil {
+		return done, err
+	}
+	return done, j.findList(ctx, m.From.Address)
 }
 
 // limit is larger than what may come in: encoding parts anew makes them longer.
@@ -89,6 +96,9 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 			return compose.Result{}, err
 		}
 	}
+	if err := r.editTemplate(&edit, l); err != nil {
+		return compose.Result{}, err
+	}
 	r.track(&edit, l)
 	edit.Add = append(edit.Add, j.ownFields(l)...)
 	if !j.opts.travels("variables") {
@@ -97,6 +107,9 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 	result, err := m.Write(w, r.in.reader(), edit)
 	if err != nil {
 		return result, err
+	}
+	if j.stencil != nil && !l.templated {
+		return result, errTemplateHTML
 	}
 	result.MessageID = messageID
 	return result, nil
@@ -127,7 +140,10 @@ func (r *rawSource) personalize(ctx context.Context, edit *compose.Edit, l *lett
 		}
 		return filled
 	}
-	edit.To = []mail.Mailbox{l.person.Mailbox}
+	edit.To = r.j.toPerson(l)
+	if r.j.list != nil {
+		edit.Remove = append(edit.Remove, listFields...)
+	}
 	edit.Remove = append(edit.Remove, variablesField) // they come with the values in, see ownFields
 	edit.Headers = make([]compose.Field, len(r.j.opts.headers))
 	for i, f := range r.j.opts.headers {

@@ -17,7 +17,7 @@ const (
 	MaxOptions    = 16384    // octets of the names and values of o:, h:, v: and t: parameters together
 	MaxTags       = 10       // o:tag parameters of a message
 	MaxTag        = 128      // octets of a tag
-	// MaxCopies is how many copies one call with recipient-variables may make: everybody in cc
+	// MaxCopies is how many copies one call with recipient-variables, or to a mailing list, may make: everybody in cc
 	// and bcc gets one of each letter.
 	MaxCopies = 5000
 	// MaxExpanded is the total size of the copies that one call with
@@ -89,6 +89,10 @@ type Submission struct {
 	// Report: the message carries a TLS report of ours (RFC 8460); see mail.Envelope.
 	// The doors never set it: who could, could hide their sessions from reports.
 	Report bool
+
+	// Notice: the message is a DSN of ours. Like a report it goes also to who has unsubscribed from the domain's mail.
+	// The doors never set it.
+	Notice bool
 }
 
 // A Draft is a message in pieces, from the API.
@@ -136,10 +140,16 @@ type Config struct {
 	Hostname string
 	// AllowUnverified lets domains send whose DNS records were not seen yet.
 	AllowUnverified bool
+	// Templates finds the templates that messages are made from; nil: there are none.
+	Templates Templates
+	// Lists finds the mailing lists that messages are sent to; nil: there are none.
+	Lists Lists
 	// SpoolDir holds spool files; empty: os.TempDir.
 	SpoolDir string
 	// Lifetime is how long a message is tried when its domain does not say; 0: 8 hours.
 	Lifetime time.Duration
 	// Horizon is how far ahead a message may be scheduled; 0: 3 days.
 	Horizon time.Duration
+	// Suppressions says who gets no mail of a domain; nil: everybody gets it.
+	Suppressions Suppressor
 }

@@ -40,11 +40,11 @@ func (p *optionReader) track(key string, f compose.Field) error {
 }
 
 // track decides whether and how the letters are tracked. A tracked letter has one recipient: what is
-// done with its links is that recipient's doing. So it makes one letter of each copy. Reports and
-// answers of machines (a null reverse-path) are left alone.
+// done with its links is that recipient's doing. So it makes one letter of each copy. Reports,
+// notices and answers of machines (a null reverse-path) are left alone.
 func (j *job) track(letters []letter) ([]letter, error) {
 	t := j.room.cfg.Tracker
-	if t == nil || j.s.Report || j.reversePath.IsZero() {
+	if t == nil || j.s.Report || j.s.Notice || j.reversePath.IsZero() {
 		return letters, nil
 	}
 	plan := tracking.Resolve(j.domain.Settings.Tracking, j.opts.track)
@@ -148,7 +148,7 @@ func (r *rawSource) track(edit *compose.Edit, l *letter) {
 // usesLinks goes by what a scan of the message said, and takes it apart only where that is not certain
 // enough.
 func (r *rawSource) usesLinks(certainly bool) (bool, error) {
-	if tracking.Uses(r.j.opts.recipientVars) || slices.ContainsFunc(r.j.opts.headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
+	if r.j.stencil != nil && r.j.stencil.links || tracking.Uses(r.j.opts.recipientVars) || slices.ContainsFunc(r.j.opts.headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
 		return true, nil
 	}
 	if !r.scan.MayUse() || !certainly {

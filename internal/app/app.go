@@ -41,6 +41,7 @@ import (
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/store/sqlite"
 	"github.com/sealpost/sealpost/internal/submission"
+	"github.com/sealpost/sealpost/internal/suppression"
 	"github.com/sealpost/sealpost/internal/throttle"
 	"github.com/sealpost/sealpost/internal/tlsrpt"
 )
@@ -89,25 +90,26 @@ type app struct {
 	opts Options
 	log  *slog.Logger
 
-	store      *sqlite.Store
-	tail       *follow.Tail    // the event log as its followers read it
-	stub       *dnssec.Stub    // asks the network
-	resolver   dnssec.Resolver // the stub, in the lab behind the lab's names
-	peers      *peers.Memory
-	sts        *mtasts.Cache
-	reports    *tlsrpt.Room
-	deliverer  *delivery.Deliverer
-	queue      *queue.Queue
-	evidence   *evidence.Log
-	accept     *accept.Room
-	impact     *impact.Analyst
-	notices    *dsn.Follower
-	api        *httpapi.API
-	submission *submission.Server      // nil if no listener is configured
-	apiCert    *submission.Certificate // nil if the API is plain HTTP
-	guard      *guard
-	rooms      []room            // further rooms with work of their own, in no order
-	surfaces   []httpapi.Surface // further groups of HTTP calls
+	store        *sqlite.Store
+	tail         *follow.Tail    // the event log as its followers read it
+	stub         *dnssec.Stub    // asks the network
+	resolver     dnssec.Resolver // the stub, in the lab behind the lab's names
+	peers        *peers.Memory
+	sts          *mtasts.Cache
+	reports      *tlsrpt.Room
+	deliverer    *delivery.Deliverer
+	queue        *queue.Queue
+	evidence     *evidence.Log
+	accept       *accept.Room
+	impact       *impact.Analyst
+	notices      *dsn.Follower
+	api          *httpapi.API
+	submission   *submission.Server      // nil if no listener is configured
+	apiCert      *submission.Certificate // nil if the API is plain HTTP
+	guard        *guard
+	suppressions *suppression.Room
+	rooms        []room            // further rooms with work of their own, in no order
+	surfaces     []httpapi.Surface // further groups of HTTP calls
 }
 
 // A room is one that works by itself while the server runs. One that follows the event log
@@ -168,6 +170,10 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 	}); err != nil {
 		return nil, &StartError{err}
 	}
+	if err := a.buildSuppressions(ctx); err != nil {
+		return nil, err
+	}
+	a.buildNumbers()
 	if err := a.buildDoors(ctx); err != nil {
 		return nil, err
 	}
@@ -230,7 +236,7 @@ func (a *app) buildDelivery(roots *x509.CertPool) {
 		Timeouts:      smtpclient.Timeouts{Handshake: a.opts.HandshakeTimeout},
 	})
 	a.queue = queue.New(
-		queue.Roles{Queue: a.store, Domains: a.store, Contents: a.store},
+		queue.Roles{Queue: a.store, Domains: a.store, Contents: a.store, Suppressions: a.store},
 		a.deliverer,
 		queue.Config{
 			Schedule:       queue.Schedule{Waits: a.cfg.Delivery.Retry, Lifetime: a.cfg.Delivery.Lifetime},
@@ -261,6 +267,9 @@ func (a *app) buildDoors(ctx context.Context) error {
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
+		Suppressions:    a.store,
+		Templates:       a.store,
+		Lists:           a.store,
 		Horizon:         a.cfg.Accept.ScheduleHorizon,
 	}, a.store, a.store, a.queue, a.log)
 	a.impact = impact.New(impact.Config{Events: a.store, Overrides: a.store, Prober: scout{a.deliverer}})
@@ -271,6 +280,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("set up logins: %w", err)
 	}
+	a.buildStored()
 	a.api = httpapi.New(httpapi.Config{
 		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
 		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 
 	surface "github.com/sealpost/sealpost/internal/httpapi/tracking"
 	"github.com/sealpost/sealpost/internal/tracking"
@@ -18,15 +17,8 @@ func (a *app) buildTracking(ctx context.Context) (*tracking.Tracker, error) {
 	}
 	hosts := tracking.NewHosts(a.cfg.HTTP.PublicURL)
 	visitor := visit.New(keys, hosts, visit.Roles{
-		Domains: a.store, Messages: a.store, Events: a.store, Recorder: a.store, Suppressions: unsubscribes{},
+		Domains: a.store, Messages: a.store, Events: a.store, Recorder: a.store, Suppressions: a.suppressions,
 	}, a.log)
 	a.surfaces = append(a.surfaces, surface.New(a.store, visitor, func(ctx context.Context) error { return keys.Rotate(ctx, a.store) }))
 	return tracking.New(keys, hosts), nil
-}
-
-// unsubscribes stands in for the suppression lists.
-type unsubscribes struct{}
-
-func (unsubscribes) AddUnsubscribe(context.Context, int64, string, string) error {
-	return errors.New("there are no suppression lists to add to")
 }

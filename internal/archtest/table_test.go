@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest httpapi/contract realdns realmta smtptest store/storetest"
+const testSupport = "dnstest httpapi/apitest httpapi/contract realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -24,18 +24,23 @@ func table() map[string]room {
 		"event/filter": {imports: "event mail"},
 		"strictjson":   {},
 		"merge":        {imports: "mail strictjson"},
+		"handlebars":   {imports: "strictjson"},
+		"plaintext":    {},
+		"routing":      {imports: "mail"},
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
 
 		// Storage: the contract, and those who keep it.
-		"store":        {imports: "event mail tlsresult"},
-		"store/confdb": {imports: "event mail store tlsresult"},
-		"store/sqlite": {imports: "event mail store store/confdb"},
-		"peers":        {imports: "store"},
+		"store":         {imports: "event mail tlsresult"},
+		"store/confdb":  {imports: "event mail store tlsresult"},
+		"store/countdb": {imports: "mail store"},
+		"store/sqlite":  {imports: "event mail store store/confdb store/countdb"},
+		"peers":         {imports: "store"},
 
 		// What follows from events.
 		"follow": {imports: "event mail store", tests: "store/sqlite"},
+		"tally":  {imports: "event follow mail store", tests: "store/sqlite"},
 		"impact": {imports: "event mail store tlspolicy", tests: "store/sqlite"},
 		// What can be proven afterwards: the nouns and the judge, and who keeps the log.
 		"evidence/proof": {imports: "event mail"},
@@ -51,19 +56,25 @@ func table() map[string]room {
 		"smtpclient": {imports: "mail"},
 		"throttle":   {},
 		"delivery":   {imports: "dane dnssec mail mtasts mx netguard pkix smtpclient tlspolicy tlsresult", tests: "impact store store/sqlite"},
-		"queue":      {imports: "event mail store throttle", tests: "store/sqlite"},
+		"refusal":    {imports: "mail"},
+		"queue":      {imports: "event mail refusal store throttle", tests: "store/sqlite"},
 
 		// In: two doors, and the room behind both.
 		"compose":                  {imports: "mail"},
 		"signing":                  {imports: "mail"},
 		"credential":               {imports: "mail store"},
-		"accept":                   {imports: "compose event mail merge signing store strictjson tracking", tests: "store/sqlite"},
+		"accept":                   {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":             {imports: "accept compose mail store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door"},
 		"httpapi/openapi/generate": {},
 		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
 		"submission":               {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 		"httpapi/envelopes":        {imports: "httpapi/door mail store"},
+		"httpapi/numbers":          {imports: "httpapi/door mail store tally", tests: "event store/sqlite"},
+		"httpapi/logs":             {imports: "event httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi/templates":        {imports: "handlebars httpapi/door store"},
+		"httpapi/routes":           {imports: "httpapi/door mail routing store"},
+		"httpapi/lists":            {imports: "httpapi/door mail store strictjson"},
 		// Tracked mail: texts and programs, what links say, what following them means.
 		"tracking/markup":  {},
 		"tracking/agent":   {imports: "event"},
@@ -75,14 +86,16 @@ func table() map[string]room {
 		"tlsrpt/report": {imports: "mail tlsresult"},
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 		// What follows from events.
-		"dsn": {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
+		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
+		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/openapi httpapi/tracking impact lab mail mtasts " +
-			"mx netguard peers pkix queue signing smtpclient store store/sqlite submission throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "httpapi/openapi/generate mail"},
+		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking impact lab " +
+			"mail mtasts mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "httpapi/openapi/generate mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
@@ -90,6 +103,7 @@ func table() map[string]room {
 		"smtptest":         {},
 		"store/storetest":  {imports: "event mail store tlsresult"},
 		"httpapi/contract": {},
+		"httpapi/apitest":  {imports: "httpapi/door store store/sqlite"},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},
 		"realdns":          {imports: "daemon"},
@@ -105,5 +119,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
 }

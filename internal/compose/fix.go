@@ -80,9 +80,11 @@ type surveyor struct {
 	long   bool  // the leaf has a line that is too long
 	eight  int64 // octets above 127 in it
 	octets int64
+	html   bool // there is HTML whose words may change
 }
 
 func (s *surveyor) header(p *part) error {
+	s.html = s.html || p.media == "text/html" && wordable(p)
 	s.line, s.long, s.eight, s.octets = 0, false, 0, 0
 	if p.index > 0 {
 		if err := s.partHeader(p); err != nil {

@@ -30,6 +30,7 @@ type Raw struct {
 	// X-Mailgun-Variables, which is listed here as well.
 	Control     []Field
 	Attachments []Attachment
+	HTML        bool  // it has a text/html that Edit.Text is asked about
 	Size        int64 // octets as read
 
 	door   Door
@@ -74,7 +75,7 @@ func Inspect(r io.Reader, door Door) (*Raw, error) {
 	if err := s.endMessage(); err != nil {
 		return nil, err
 	}
-	m.Attachments, m.Size = s.attachments, octets.size
+	m.Attachments, m.HTML, m.Size = s.attachments, s.html, octets.size
 	return m, nil
 }
 

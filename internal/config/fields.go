@@ -83,7 +83,7 @@ func httpFields() []field {
 			doc:   "Address and port of `/livez`, `/readyz` and `/metrics`. They ask for no key, so keep the address private. Empty turns them off.",
 			check: func(c *Config) error { return listenAddress(c.HTTP.AdminListen) }},
 		{key: "http.public_url", target: func(c *Config) any { return &c.HTTP.PublicURL }, value: `""`, example: `"https://mail.example.com"`,
-			doc:   "The address under which clients reach the API, for links in its answers. Empty is derived from `http.listen`.",
+			doc:   "The address under which clients reach the API, for links in its answers and in tracked mail. Empty: answers use what the request or `http.listen` suggests, and mail of domains without a tracking host is not tracked.",
 			check: checkPublicURL},
 		{key: "http.tls", target: func(c *Config) any { return &c.HTTP.TLS }, value: `"off"`,
 			doc:   "`off` is plain HTTP; `files` uses `http.cert_file` and `http.key_file`. `acme` is not available in this version.",

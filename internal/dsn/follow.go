@@ -373,7 +373,7 @@ func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, m 
 	}
 	receipt, err := f.roles.Door.Accept(ctx, accept.Submission{
 		Sender: accept.Sender{Door: accept.SMTP, Domain: m.Meta.Domain, DomainID: m.DomainID}, Recipients: []mail.Address{n.To},
-		Raw: &content, RequireTLS: n.RequireTLS,
+		Raw: &content, RequireTLS: n.RequireTLS, Notice: true,
 	})
 	var refusal *accept.Error
 	switch {

@@ -1,170 +1,165 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/emersion/go-message"
-	_ "github.com/emersion/go-message/charset"
-
+	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/smtptest"
 )
 
-// browser is what a person reads mail with.
-const browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-
-// bodies returns the decoded leaf parts of a message by their media type.
-func bodies(t *testing.T, content []byte) map[string]string {
+// startPublic starts a server that knows under which address it can be reached.
+func (w *world) startPublic(t *testing.T) *rig {
 	t.Helper()
-	found := map[string]string{}
-	e, err := message.Read(bytes.NewReader(content))
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = e.Walk(func(_ []int, e *message.Entity, err error) error {
-		media, _, _ := e.Header.ContentType()
-		if err != nil || strings.HasPrefix(media, "multipart/") {
-			return err
-		}
-		text, err := io.ReadAll(e.Body)
-		found[media] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
+	address := l.Addr().String()
+	_ = l.Close()
+	settings := strings.Replace(string(w.settings("")), "[http]\nlisten = \"127.0.0.1:0\"", fmt.Sprintf("[http]\nlisten = %q\npublic_url = %q", address, "http://"+address), 1)
+	return w.startWith(t, []byte(settings))
 }
 
-// follow follows a link of a mail as a program does, without redirects and without a key.
-func (c *client) follow(t *testing.T, method, link, agent, body string) *http.Response {
+// A visited is an event of a link, in the words of the contract.
+type visited struct {
+	Event       string `json:"event"`
+	Recipient   string `json:"recipient"`
+	URL         string `json:"url"`
+	IP          string `json:"ip"`
+	Geolocation struct{ Country, Region, City string }
+	ClientInfo  struct {
+		ClientType string  `json:"client-type"`
+		ClientName string  `json:"client-name"`
+		Bot        *string `json:"bot"`
+	} `json:"client-info"`
+	Tags    []string
+	Message struct {
+		Headers map[string]string `json:"headers"`
+	} `json:"message"`
+}
+
+// visits returns the domain's events of links, oldest first.
+func (rg *rig) visits(t *testing.T, domain string) []visited {
 	t.Helper()
-	u, err := url.Parse(link)
-	ok(t, err)
-	req, err := http.NewRequest(method, c.base+u.RequestURI(), strings.NewReader(body))
-	ok(t, err)
-	req.Host = u.Host
-	req.Header.Set("User-Agent", agent)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	_, data, err := rg.do(rg.http, "GET", rg.base+"/v3/"+domain+"/events", url.Values{"event": {"opened OR clicked OR unsubscribed"}, "ascending": {"yes"}, "begin": {"0"}})
+	if err != nil {
+		t.Fatal(err)
 	}
-	resp, err := (&http.Client{Transport: c.http.Transport, Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}).Do(req)
-	ok(t, err)
-	t.Cleanup(func() { _ = resp.Body.Close() })
+	var page struct{ Items []visited }
+	if err := json.Unmarshal(data, &page); err != nil {
+		t.Fatal(err)
+	}
+	return page.Items
+}
+
+// follow asks for a link as a person's browser does, and does not go on.
+func follow(t *testing.T, method, link string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0")
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
 	return resp
 }
 
-// A letter with everything tracked, from the API to the recipient's clicks and back: the pixel,
-// a link, the page to unsubscribe on and the one-click of RFC 8058; and then no more mail.
-func TestTrackedLetter(t *testing.T) {
+var linkOf = regexp.MustCompile(`http://127\.0\.0\.1:\d+/([cou])/[A-Za-z0-9_-]+`)
+
+// A newsletter to two people arrives as two signed letters, whose links tell them apart. Who
+// follows one gets where it leads, and the log says so; who unsubscribes gets no more.
+func TestTrackedNewsletter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	settings := strings.Replace(string(w.settings("")), "[http]\n", "[http]\npublic_url = \"https://links.server.test\"\n", 1)
-	rg := w.startWith(t, []byte(settings))
-	rg.open(t, "example.com")
-	mx := w.receive(t, "tracked", smtptest.Valid, smtptest.Behaviour{})
-	letter := form{
-		{name: "from", value: "bob@example.com"}, {name: "to", value: mx.address()}, {name: "subject", value: "News"},
-		{name: "text", value: "See https://shop.example/a?b=1&c=2 or leave: %unsubscribe_url%"},
-		{name: "html", value: `<p>See <a href="https://shop.example/a?b=1&amp;c=2">this</a>, <a href="%unsubscribe_url%">leave</a></p>`},
-		{name: "o:tracking", value: "yes"}, {name: "o:tag", value: "tracked"}, {name: "v:order", value: "17"},
-		{name: "h:List-Unsubscribe", value: "<%unsubscribe_url%>"}, {name: "h:List-Unsubscribe-Post", value: "List-Unsubscribe=One-Click"},
+	rg := w.startPublic(t)
+	rg.open(t, plainDomain)
+	record := rg.records(t, plainDomain)
+	to := w.receive(t, "valid", smtptest.Valid, smtptest.Behaviour{})
+	for setting, form := range map[string]url.Values{"open": {"active": {"yes"}}, "click": {"active": {"yes"}}, "unsubscribe": {"active": {"yes"}}} {
+		rg.call(t, "PUT", "/v3/domains/"+plainDomain+"/tracking/"+setting, form)
 	}
-	id := rg.mustSubmit(t, "example.com", "messages", letter)
-	rg.outcome(t, "example.com", id)
-	got := mx.Messages()[0].Content
-	parts := bodies(t, got)
-	find := func(text, expression string) string {
-		t.Helper()
-		m := regexp.MustCompile(expression).FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("no %s in:\n%s", expression, text)
+	people := []string{"ann@" + to.domain, "amy@" + to.domain}
+	const target = "https://example.org/a?b=1&c=ü"
+	id := rg.mustSubmit(t, plainDomain, "messages", form{
+		{name: "from", value: "bob@" + plainDomain}, {name: "to", value: people[0]}, {name: "to", value: people[1]}, {name: "subject", value: "News"},
+		{name: "text", value: "See https://example.org/text."}, {name: "html", value: `<body><p>Grüße</p><a href="https://example.org/a?b=1&amp;c=ü">see</a></body>`}, {name: "o:tag", value: "news"},
+	})
+	rg.outcomes(t, plainDomain, id, 2)
+	clicks := map[string]string{}
+	leave := ""
+	for _, m := range to.Accepted() {
+		verify(t, m.Content, record)
+		view, err := compose.ReadView(strings.NewReader(string(m.Content)))
+		if err != nil {
+			t.Fatal(err)
 		}
-		return m[1]
-	}
-	pixel := find(parts["text/html"], `src="(https://links\.server\.test/o/[^"]+)"`)
-	click := find(parts["text/html"], `href="(https://links\.server\.test/c/[^"]+)"`)
-	leave := find(parts["text/html"], `href="(https://links\.server\.test/u/[^"]+)"`)
-	textClick := find(parts["text/plain"], `(https://links\.server\.test/c/\S+)`)
-	header, _, _ := bytes.Cut(got, []byte("\r\n\r\n"))
-	oneClick := find(strings.ReplaceAll(string(header), "\r\n", ""), `List-Unsubscribe: ?<(https://links\.server\.test/u/[^>]+)>`)
-
-	if r := rg.follow(t, "GET", pixel, browser, ""); r.StatusCode != 200 || r.Header.Get("Content-Type") != "image/gif" {
-		t.Errorf("the pixel answers %s", r.Status)
-	}
-	for _, link := range []string{click, textClick} {
-		if r := rg.follow(t, "GET", link, browser, ""); r.StatusCode != 302 || r.Header.Get("Location") != "https://shop.example/a?b=1&c=2" {
-			t.Errorf("the link answers %s to %s", r.Status, r.Header.Get("Location"))
-		}
-	}
-	if r := rg.follow(t, "GET", click[:len(click)-2]+"xx", browser, ""); r.StatusCode != 404 && r.StatusCode != 400 {
-		t.Errorf("a forged link answers %s", r.Status)
-	}
-	rg.follow(t, "GET", leave, "Barracuda Sentinel (EE)", "") // a scanner looks at the page
-	events := func(kind string) []Event {
-		t.Helper()
-		list, err := rg.events("example.com", url.Values{"event": {kind}})
-		ok(t, err)
-		return list
-	}
-	if n := len(events("unsubscribed")); n != 0 {
-		t.Fatalf("looking at the page unsubscribed %d times", n)
-	}
-	if r := rg.follow(t, "POST", oneClick, browser, "List-Unsubscribe=One-Click"); r.StatusCode != 200 {
-		t.Errorf("one click answers %s", r.Status)
-	}
-	for kind, n := range map[string]int{"opened": 1, "clicked": 2, "unsubscribed": 1} {
-		var list []Event
-		await(t, kind, func() bool { list = events(kind); return len(list) >= n })
-		if len(list) != n {
-			t.Errorf("%d events %s", len(list), kind)
-		}
-		for _, e := range list {
-			if e.Recipient != mx.address() || !slices.Equal(e.Tags, []string{"tracked"}) || e.Variables["order"] != "17" || e.Message.Headers.MessageID != id {
-				t.Errorf("%s: %+v", kind, e)
+		who := m.Recipients[0]
+		for _, link := range linkOf.FindAllStringSubmatch(view.BodyHTML, -1) {
+			switch resp := follow(t, "GET", link[0]); link[1] {
+			case "c":
+				clicks[who] = link[0]
+				if l := resp.Header.Get("Location"); resp.StatusCode != http.StatusFound || l != "https://example.org/a?b=1&c=%C3%BC" {
+					t.Errorf("link of %s: %d to %q", who, resp.StatusCode, l)
+				}
+			case "o", "u":
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("link %s of %s: %d", link[1], who, resp.StatusCode)
+				}
 			}
 		}
+		if n := len(linkOf.FindAllString(view.BodyPlain, -1)); n != 2 || strings.Contains(view.BodyPlain, "example.org") {
+			t.Errorf("text of %s is %q", who, view.BodyPlain)
+		}
+		leave = linkOf.FindString(view.Header("List-Unsubscribe"))
 	}
-	rg.wantClientInfo(t)
-	id = rg.mustSubmit(t, "example.com", "messages", letter)
-	if e := rg.outcome(t, "example.com", id); e.Event != "failed" || e.Status.Code != 606 {
-		t.Errorf("mail to somebody who left: %+v", e)
+	if len(clicks) != 2 || clicks[people[0]] == clicks[people[1]] {
+		t.Fatalf("links are %v", clicks)
 	}
-	if n := len(mx.Messages()); n != 1 {
-		t.Errorf("the receiver got %d messages", n)
+	rg.checkVisits(t, id, people, target)
+	if resp := follow(t, "GET", clicks[people[0]]+"x"); resp.StatusCode != http.StatusNotFound || resp.Header.Get("Location") != "" {
+		t.Errorf("a link with a letter more: %d", resp.StatusCode)
+	}
+	if resp := follow(t, "POST", leave); resp.StatusCode != http.StatusOK {
+		t.Errorf("unsubscribe: %d", resp.StatusCode)
+	}
+	if got := rg.visits(t, plainDomain); len(got) != 5 || got[4].Event != "unsubscribed" {
+		t.Errorf("events are %+v", got)
+	} else if e := rg.outcome(t, plainDomain, rg.mustSubmit(t, plainDomain, "messages", form{
+		{name: "from", value: "bob@" + plainDomain}, {name: "to", value: got[4].Recipient}, {name: "subject", value: "News"}, {name: "text", value: "More"},
+	})); e.Event != "failed" || e.Status.Code != 606 {
+		t.Errorf("mail after that: %s %+v", e.Event, e.Status)
 	}
 }
 
-// wantClientInfo looks at what opened events say of the program.
-func (rg *rig) wantClientInfo(t *testing.T) {
+// checkVisits wants one open and one click of each.
+func (rg *rig) checkVisits(t *testing.T, id string, people []string, target string) {
 	t.Helper()
-	status, data, err := rg.do(rg.http, "GET", rg.base+"/v3/example.com/events", url.Values{"event": {"opened"}})
-	var page struct {
-		Items []struct {
-			IP     string `json:"ip"`
-			Client struct {
-				Name string `json:"client-name"`
-				OS   string `json:"client-os"`
-				Type string `json:"client-type"`
-				Bot  string `json:"bot"`
-			} `json:"client-info"`
-			Geo map[string]string `json:"geolocation"`
+	count := map[string]int{}
+	for _, v := range rg.visits(t, plainDomain) {
+		count[v.Event+" "+v.Recipient]++
+		if v.Message.Headers["message-id"] != id || v.IP != "127.0.0.1" || v.ClientInfo.ClientName != "Firefox" || v.ClientInfo.Bot == nil || v.Geolocation.Country != "Unknown" || len(v.Tags) != 1 {
+			t.Errorf("event is %+v", v)
+		}
+		if v.Event == "clicked" && v.URL != target {
+			t.Errorf("click leads to %q", v.URL)
 		}
 	}
-	if err != nil || status != 200 || json.Unmarshal(data, &page) != nil || len(page.Items) != 1 {
-		t.Fatalf("events: %d %s, %v", status, data, err)
-	}
-	if c := page.Items[0].Client; c.Name != "Firefox" || c.OS != "Linux" || c.Type != "browser" || c.Bot != "" || page.Items[0].IP != "127.0.0.1" {
-		t.Error(fmt.Sprint(page.Items[0]))
+	for _, who := range people {
+		if count["opened "+who] != 1 || count["clicked "+who] != 1 {
+			t.Errorf("events are %v", count)
+		}
 	}
 }

@@ -160,6 +160,21 @@ type Meta struct {
 	ScheduledFor  time.Time         `json:"scheduled-for,omitzero"`
 	OriginIP      string            `json:"origin-ip,omitempty"`
 	KeyID         string            `json:"key-id,omitempty"`
+	Template      *Template         `json:"template,omitempty"`
+	MailingList   *MailingList      `json:"mailing-list,omitempty"`
+}
+
+// A MailingList tells through which list a message was sent.
+type MailingList struct {
+	Address string `json:"address"`
+	ListID  string `json:"list-id"` // of the List-Id field, without angle brackets
+}
+
+// A Template tells what a message was made from.
+type Template struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	IsText  bool   `json:"is-text"` // its text/plain was made from it, too
 }
 
 // An Attachment is one attached file as events list it.

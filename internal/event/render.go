@@ -50,6 +50,8 @@ type Wire struct {
 	Storage        *WireStorage      `json:"storage,omitempty"` // not of rejected messages: they were not kept
 	Tags           []string          `json:"tags"`
 	Campaigns      []string          `json:"campaigns"`
+	Template       *Template         `json:"template,omitempty"`
+	MailingList    *MailingList      `json:"mailing-list,omitempty"`
 	UserVariables  map[string]string `json:"user-variables"`
 }
 
@@ -151,6 +153,8 @@ func Render(r *Record, m *Meta, base string) Wire {
 		},
 		Tags:          nonNil(m.Tags),
 		Campaigns:     []string{},
+		Template:      m.Template,
+		MailingList:   m.MailingList,
 		UserVariables: shownVariables(m.Variables),
 	}
 	if !m.ScheduledFor.IsZero() {

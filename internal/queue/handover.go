@@ -46,7 +46,7 @@ func (q *Queue) Offer(m *store.NewMessage, done func()) {
 		t := open[row.NextHop]
 		if t == nil || len(t.rows) >= q.config.MaxRecipients {
 			t = &task{domainID: m.DomainID, domain: m.Meta.Domain, message: m.ID, messageID: m.Meta.MessageID,
-				envelope: m.Envelope, size: m.Content.Size, leased: now, open: m.Content.Open, offer: o}
+				envelope: m.Envelope, size: m.Content.Size, tags: m.Meta.Tags, leased: now, open: m.Content.Open, offer: o}
 			open[row.NextHop] = t
 			tasks = append(tasks, t)
 		}

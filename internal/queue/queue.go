@@ -79,6 +79,8 @@ type Roles struct {
 	Queue    store.Queue
 	Domains  Domains
 	Contents Contents
+	// Suppressions may be nil: then nobody is suppressed.
+	Suppressions Suppressor
 }
 
 // Config sets the queue's bounds. The zero value of a field is its default.

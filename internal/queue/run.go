@@ -337,7 +337,7 @@ func (q *Queue) group(h *hop, res store.LeaseResult, now time.Time) (tasks []*ta
 		t := open[row.Message]
 		if t == nil || len(t.rows) >= q.config.MaxRecipients {
 			t = &task{hop: h, domainID: m.DomainID, message: m.ID, envelope: m.Envelope,
-				messageID: m.Meta.MessageID, domain: m.Meta.Domain, size: m.Size, leased: now}
+				messageID: m.Meta.MessageID, domain: m.Meta.Domain, size: m.Size, tags: m.Meta.Tags, leased: now}
 			t.open = q.fromStore(m.DomainID, m.ID)
 			open[row.Message] = t
 			tasks = append(tasks, t)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/refusal"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -15,6 +16,10 @@ const (
 	reasonGeneric = "generic"
 	reasonBounce  = "bounce"
 	reasonOld     = "old"
+	reasonBlock   = "espblock"
+
+	bounceHard = "hard"
+	bounceSoft = "soft"
 
 	codeNoMX   = 498
 	codeTooOld = 602
@@ -125,11 +130,7 @@ func settleOne(j mail.Job, rcpt mail.Recipient, attempt span, res mail.Recipient
 	case res.Outcome == mail.Bounced:
 		out.Final = true
 		rec.Type = event.FailedPermanent
-		rec.Data.Reason = or(res.Reason, reasonBounce)
-		st.BounceType = "soft"
-		if rec.Data.Reason == reasonBounce {
-			st.BounceType = "hard"
-		}
+		rec.Data.Reason, st.BounceType = bounceOf(res)
 
 	case attempt.ended.After(s.expires(j, rcpt)) && !s.ClockDoubted:
 		out.Final = true
@@ -162,11 +163,37 @@ func settleOne(j mail.Job, rcpt mail.Recipient, attempt span, res mail.Recipient
 	return out
 }
 
+// bounceOf says what a final refusal is about. Hard is only what concerns the address:
+// its host refused it in the answer to RCPT and not for who we are or what we send, or there is no such
+// domain or it takes no mail. Automatic bounces are made of the former.
+func bounceOf(res mail.RecipientResult) (reason, bounceType string) {
+	switch res.Reason {
+	case "", reasonBounce:
+	default:
+		return res.Reason, bounceSoft
+	}
+	if res.Reply.Local {
+		if strings.HasPrefix(res.Reply.Enhanced, "5.1.") {
+			return reasonBounce, bounceHard
+		}
+		return reasonGeneric, bounceSoft
+	}
+	switch refusal.Of(res.Reply) {
+	case refusal.Block:
+		return reasonBlock, bounceSoft
+	case refusal.Address:
+		if res.Scope == mail.ScopeRecipient {
+			return reasonBounce, bounceHard
+		}
+	}
+	return reasonGeneric, bounceSoft
+}
+
 // giveUp makes a policy's temporary failure the last one. See tls-policy's own
 // permanent refusals for the codes (RFC 8689 section 4.2.1 has 5.7.10).
 func giveUp(st *event.Status, after time.Duration) {
 	st.LastCode, st.LastMessage = st.Code, st.Message
-	st.Code, st.Local, st.BounceType = 550, true, "soft"
+	st.Code, st.Local, st.BounceType = 550, true, bounceSoft
 	if class, detail, ok := strings.Cut(st.EnhancedCode, "."); ok && class == "4" {
 		st.EnhancedCode = "5." + detail
 	} else {

@@ -27,6 +27,7 @@ type task struct {
 	messageID string
 	envelope  mail.Envelope
 	size      int64
+	tags      []string // of the message
 	rows      []store.Row
 	leased    time.Time
 	open      opener
@@ -100,8 +101,15 @@ func (q *Queue) attempt(ctx context.Context, t *task) {
 	j := t.job(d)
 	var r mail.Report
 	o, stop := q.refused(j, d, err, began)
+	var withheld []store.SuppressionList
 	if !stop {
-		r = q.try(ctx, j)
+		withheld, err = q.withheld(t, j, began)
+		if stop = err != nil; stop {
+			q.storeError("look for suppressed recipients", err)
+			o = untried(j, began.Add(SelfWait), "suppressed recipients could not be looked up")
+		} else {
+			r = q.tryOthers(ctx, j, withheld)
+		}
 	}
 	ended, doubted := q.clock.now()
 	if r.Finished.IsZero() {
@@ -125,6 +133,7 @@ func (q *Queue) attempt(ctx context.Context, t *task) {
 		settled := r
 		settled.Finished = ended
 		o = Settle(j, settled, q.schedule(doubted), ended)
+		failWithheld(&o, j, withheld)
 	}
 	q.record(t, j, r, o, "")
 }
@@ -155,13 +164,6 @@ func (q *Queue) try(ctx context.Context, j mail.Job) (r mail.Report) {
 // domain's mail waits and does not grow older by attempts; when the domain was
 // deleted, by a person, its mail fails for good.
 func (q *Queue) refused(j mail.Job, d store.Domain, err error, now time.Time) (o store.Outcome, stop bool) {
-	wait := func(d time.Duration, why string) store.Outcome {
-		o := store.Outcome{Message: j.Message, DomainID: j.DomainID}
-		for _, r := range j.Recipients {
-			o.Rows = append(o.Rows, store.RowOutcome{Row: r.Row, Lease: r.Lease, Due: now.Add(d), Attempt: r.Attempt - 1, LastReply: why})
-		}
-		return o
-	}
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		r := mail.Report{Started: now, Finished: now}
@@ -172,11 +174,20 @@ func (q *Queue) refused(j mail.Job, d store.Domain, err error, now time.Time) (o
 		return Settle(j, r, Schedule{}, now), true
 	case err != nil:
 		q.storeError("read sending domain", err)
-		return wait(SelfWait, "sending domain could not be read"), true
+		return untried(j, now.Add(SelfWait), "sending domain could not be read"), true
 	case d.State == store.DomainDisabled:
-		return wait(q.config.HoldOff, "sending domain is disabled"), true
+		return untried(j, now.Add(q.config.HoldOff), "sending domain is disabled"), true
 	}
 	return store.Outcome{}, false
+}
+
+// untried is the outcome of a job that waits without an attempt being counted.
+func untried(j mail.Job, due time.Time, why string) store.Outcome {
+	o := store.Outcome{Message: j.Message, DomainID: j.DomainID}
+	for _, r := range j.Recipients {
+		o.Rows = append(o.Rows, store.RowOutcome{Row: r.Row, Lease: r.Lease, Due: due, Attempt: r.Attempt - 1, LastReply: why})
+	}
+	return o
 }
 
 // learn takes from a report what it says about the next hop and about ourselves.

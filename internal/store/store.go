@@ -56,6 +56,12 @@ type Store interface {
 	Audit
 	TLSReports
 	Cursors
+	Suppressions
+	Imports
+	Templates
+	Routes
+	MailingLists
+	Numbers
 	Recorder
 	LinkKeys
 	io.Closer
@@ -278,6 +284,9 @@ type Events interface {
 // An EventQuery picks events of one domain.
 type EventQuery struct {
 	DomainID int64
+	// AllDomains picks events of every domain instead; DomainID is then zero. Only the
+	// bounds, Types and Match narrow such a query, and every event within the bounds is looked at.
+	AllDomains bool
 	// After and Before bound the ids, both exclusive; zero means open.
 	After, Before mail.ID
 	Ascending     bool

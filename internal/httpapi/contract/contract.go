@@ -142,12 +142,13 @@ func queryEscape(s string) string {
 }
 
 // remember keeps values of an answer that later requests of the file refer to:
-// ${key} a stored message, ${next} a link's token, ${id} a key, ${row} a queue row.
+// ${key} a stored message, ${next} a link's token, ${id} a key, ${route} a route.
 func remember(body []byte, memory map[string]string) {
 	for name, re := range map[string]*regexp.Regexp{
-		"key":  regexp.MustCompile(`(?:/messages/|"message":")([0-9a-f]{16})"`),
-		"next": regexp.MustCompile(`"next":"[^"]*/events/([^"]+)"`),
-		"id":   regexp.MustCompile(`"id":"([0-9a-f]{16})"`),
+		"key":   regexp.MustCompile(`(?:/messages/|"message":")([0-9a-f]{16})"`),
+		"next":  regexp.MustCompile(`"next":"[^"]*/events/([^"]+)"`),
+		"id":    regexp.MustCompile(`"id":"([0-9a-f]{16})"`),
+		"route": regexp.MustCompile(`"id":"([0-9a-f]{24})"`),
 	} {
 		if m := re.FindSubmatch(body); m != nil {
 			memory[name] = string(m[1])
@@ -171,6 +172,8 @@ func volatile() []replacement {
 		{regexp.MustCompile(`octets \d+`), "octets 700"},
 		{regexp.MustCompile(`(day":"|evidence/)\d{4}-\d\d-\d\d`), "${1}2006-01-02"},
 		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT`), "Mon, 02 Jan 2006 15:04:05 GMT"},
+		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (UTC|-0000)`), "Mon, 02 Jan 2006 15:04:05 ${1}"},
+		{regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "UUID"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "2006-01-02T15:04:05Z"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"`), `2006-01-02T15:04:05"`},
 		{regexp.MustCompile(`"timestamp": \d+\.\d{6}`), `"timestamp": 1740437043.641821`},

@@ -43,9 +43,12 @@ func NotFound(message string) error {
 // answered 401 in plain text, as clients know it.
 var ErrForbidden = errors.New("forbidden")
 
-// domainNotFound words a missing domain as the two families of calls do.
+// domainNotFound words a missing domain as the families of calls do.
 func domainNotFound(rt Route, name string) error {
-	if strings.HasPrefix(rt.Pattern, "/v3/{domain}/") {
+	switch {
+	case strings.HasPrefix(rt.Pattern, "/v3/{domain}/templates"):
+		return NotFound("domain not found")
+	case strings.HasPrefix(rt.Pattern, "/v3/{domain}/"):
 		return NotFound("Domain not found: " + name[:min(len(name), 255)])
 	}
 	return NotFound("Domain not found")

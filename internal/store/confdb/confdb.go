@@ -4,7 +4,7 @@
 // SQL tables. The audit log is a fifth: every change of the others is noted there, in the
 // transaction that makes it. Beside them are tables of what rooms remember: which MX hosts
 // gave TLS, what MTA-STS policies recipient domains have, the statistics for TLS reports,
-// how far the followers of the event log have come.
+// how far the followers of the event log have come, who gets no mail of a domain.
 //
 // Its statements are written once in the SQL that SQLite and PostgreSQL both
 // accept as it stands ($1 placeholders, RETURNING, ON CONFLICT). Which database
@@ -51,12 +51,15 @@ type DB struct {
 	write   Transactor
 	writing chan struct{} // holds one token while a change is under way
 
+	suppressing suppressing
+
 	mu          sync.RWMutex
 	domains     map[int64]*store.Domain
 	names       map[string]int64
 	keys        map[[32]byte]store.Key
 	credentials map[string]store.Credential
 	overrides   map[int64]override
+	versions    versions
 	targets     map[target][]mail.Override // by what they count for, those that may be active
 }
 
@@ -71,6 +74,7 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 		keys:        map[[32]byte]store.Key{},
 		credentials: map[string]store.Credential{},
 		overrides:   map[int64]override{},
+		versions:    versions{kept: map[versionKey]store.TemplateVersion{}},
 	}
 	if err := db.loadDomains(ctx, q); err != nil {
 		return nil, fmt.Errorf("read domains: %w", err)
@@ -83,6 +87,9 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 	}
 	if err := db.loadOverrides(ctx, q); err != nil {
 		return nil, fmt.Errorf("read overrides: %w", err)
+	}
+	if err := db.clearOrphans(ctx); err != nil {
+		return nil, err
 	}
 	return db, nil
 }

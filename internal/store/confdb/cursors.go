@@ -38,10 +38,15 @@ func (db *DB) LastCursor(ctx context.Context) (mail.ID, error) {
 // SetCursor keeps the position under the name.
 func (db *DB) SetCursor(ctx context.Context, name string, position mail.ID) error {
 	return db.change(ctx, func(ctx context.Context, q Queryer) error {
-		if _, err := q.ExecContext(ctx, `INSERT INTO cursor (name, position) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET position = excluded.position`, name, int64(position)); err != nil {
-			return fmt.Errorf("write cursor %s: %w", name, err)
-		}
-		return nil
+		return setCursor(ctx, q, name, position)
 	}, func() {})
+}
+
+// setCursor keeps a position in the transaction of what it stands for.
+func setCursor(ctx context.Context, q Queryer, name string, position mail.ID) error {
+	if _, err := q.ExecContext(ctx, `INSERT INTO cursor (name, position) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET position = excluded.position`, name, int64(position)); err != nil {
+		return fmt.Errorf("write cursor %s: %w", name, err)
+	}
+	return nil
 }

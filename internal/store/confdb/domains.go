@@ -153,6 +153,7 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 		for _, statement := range []string{
 			`DELETE FROM credential WHERE domain_id = $1`,
 			`DELETE FROM api_key WHERE domain_id = $1`,
+			`DELETE FROM suppression_import WHERE domain_id = $1`,
 			`DELETE FROM domain WHERE id = $1`,
 		} {
 			if _, err := q.ExecContext(ctx, statement, id); err != nil {
@@ -164,12 +165,16 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 	}, func() {
 		delete(db.domains, id)
 		delete(db.names, name)
+		db.versions.forget() // its templates went with it
 		maps.DeleteFunc(db.keys, func(_ [32]byte, k store.Key) bool { return k.DomainID == id })
 		maps.DeleteFunc(db.credentials, func(_ string, c store.Credential) bool { return c.DomainID == id })
 	})
 	if err != nil {
 		return fmt.Errorf("delete domain %q: %w", name, err)
 	}
+	// Its lists may be long, so they are removed in steps. The domain is gone already, and
+	// nobody can ask for them any more: what an error leaves, the next start removes.
+	_ = db.clearDomain(context.WithoutCancel(ctx), id)
 	return nil
 }
 

@@ -4,11 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
-
-	"github.com/pressly/goose/v3"
 
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/store/confdb"
@@ -17,9 +16,14 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// configReaders is how many questions to config.db are answered at a time.
+const configReaders = 4
+
 // A config is config.db: the tables of confdb, and the list of day files.
 type config struct {
 	db *sql.DB
+	// readers answer while a change is written. What is committed before they are asked, they see.
+	readers *sql.DB
 	// fail is told about errors after which nothing may be written any more.
 	fail func(error) error
 }
@@ -38,23 +42,31 @@ func openConfig(ctx context.Context, dir string, haveDays bool, fail func(error)
 		}
 		created = true
 	}
-	db, err := openPool(path, mode{write: true, conns: 1, cacheKB: 2000, checkpoint: 256})
+	db, err := openPool(path, mode{write: true, conns: 1, cacheKB: 8000, checkpoint: 1000})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", configName, err)
 	}
-	c := &config{db: db, fail: fail}
-	if err := c.prepare(ctx); err != nil {
+	readers, err := openPool(path, mode{conns: configReaders, cacheKB: 2000})
+	if err != nil {
 		db.Close()
+		return nil, fmt.Errorf("open %s: %w", configName, err)
+	}
+	c := &config{db: db, readers: readers, fail: fail}
+	if err := c.prepare(ctx); err != nil {
+		c.close()
 		return nil, fmt.Errorf("open %s: %w", configName, err)
 	}
 	if created {
 		if err := syncDir(dir); err != nil {
-			db.Close()
+			c.close()
 			return nil, err
 		}
 	}
 	return c, nil
 }
+
+// close closes the file.
+func (c *config) close() error { return errors.Join(c.readers.Close(), c.db.Close()) }
 
 func (c *config) prepare(ctx context.Context) error {
 	if err := checkVersion(ctx, c.db); err != nil {
@@ -75,21 +87,7 @@ func (c *config) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, c.db, files, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, newest, err := provider.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if have > newest {
-		return fmt.Errorf("its schema has version %d, this program knows %d: %w", have, newest, store.ErrNewer)
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return nil
+	return migrate(ctx, c.db, files)
 }
 
 // write is the confdb.Transactor.

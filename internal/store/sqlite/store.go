@@ -73,6 +73,7 @@ type configuration = confdb.DB
 // store.Store and a few about its health.
 type Store struct {
 	*configuration // domains, keys and credentials
+	*counters      // of events
 
 	dir       string
 	log       *slog.Logger
@@ -80,6 +81,7 @@ type Store struct {
 	logPages  int // see checkpointPages
 	lock      *os.File
 	config    *config
+	numbers   *numbers
 	space     *space
 	ids       *mail.IDs
 	leases    *leases
@@ -172,7 +174,10 @@ func (s *Store) open(ctx context.Context, node int) error {
 	if s.config, err = openConfig(ctx, s.dir, len(names) > 0, s.fail); err != nil {
 		return err
 	}
-	if s.configuration, err = confdb.Open(ctx, s.config.db, s.configWrite); err != nil {
+	if s.configuration, err = confdb.Open(ctx, s.config.readers, s.configWrite); err != nil {
+		return err
+	}
+	if err := s.openNumbers(ctx); err != nil {
 		return err
 	}
 	newest, err := s.openDays(ctx, names)
@@ -183,7 +188,11 @@ func (s *Store) open(ctx context.Context, node int) error {
 	if err != nil {
 		return err
 	}
-	if s.ids, err = mail.NewIDs(node, max(newest, passed)); err != nil {
+	counted, err := s.counters.Counted(ctx)
+	if err != nil {
+		return err
+	}
+	if s.ids, err = mail.NewIDs(node, max(newest, passed, counted)); err != nil {
 		return err
 	}
 	s.born = s.ids.Next()
@@ -225,7 +234,10 @@ func (s *Store) release() error {
 		d.mu.Unlock()
 	}
 	if s.config != nil && s.Err() == nil { // else left as it is, see day.shut
-		errs = append(errs, s.config.db.Close())
+		errs = append(errs, s.config.close())
+	}
+	if s.numbers != nil && s.Err() == nil {
+		errs = append(errs, s.numbers.close())
 	}
 	s.space.release()
 	if s.lock != nil {

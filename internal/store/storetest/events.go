@@ -160,6 +160,35 @@ var eventTests = []test{
 			f.same(name, len(f.events(q).Items), 0)
 		}
 	}},
+	{"events of all domains, in both directions", func(f *fixture) {
+		var all, deliveredOnes []mail.ID
+		for i := range 12 {
+			domain := []int64{domainA, domainB, 13}[i%3]
+			m := f.acceptLeased(domain, "a@one.example")
+			o := delivered(m.Rows[0])
+			o.DomainID = domain
+			f.settle(o)
+			all = append(all, m.Events[0].ID, o.Rows[0].Event.ID)
+			deliveredOnes = append(deliveredOnes, o.Rows[0].Event.ID)
+		}
+		down := slices.Clone(all)
+		slices.Reverse(down)
+		for _, size := range []int{1, 2, 5, 24, 100} {
+			f.same("ascending", f.walk(store.EventQuery{AllDomains: true, Ascending: true, Limit: size}), all)
+			f.same("descending", f.walk(store.EventQuery{AllDomains: true, Limit: size}), down)
+			f.same("of a type", f.walk(store.EventQuery{AllDomains: true, Ascending: true, Limit: size, Types: []event.Type{event.Delivered}}), deliveredOnes)
+			f.same("bounded", f.walk(store.EventQuery{AllDomains: true, Ascending: true, Limit: size, After: all[2], Before: all[7]}), all[3:7])
+		}
+		var mine []mail.ID
+		for _, e := range f.events(store.EventQuery{AllDomains: true, Ascending: true, Limit: 100, Match: func(r *event.Record, _ *event.Meta) bool { return r.DomainID == domainB }}).Items {
+			f.same("domain", e.DomainID, domainB)
+			mine = append(mine, e.ID)
+		}
+		f.same("of one", mine, f.walk(store.EventQuery{DomainID: domainB, Ascending: true, Limit: 100}))
+		if _, err := f.s.Events(f.Context(), store.EventQuery{AllDomains: true, DomainID: domainA, Limit: 1}); err == nil {
+			f.Error("all domains and one are no error")
+		}
+	}},
 	{"the match has the last word", func(f *fixture) {
 		for i := range 50 {
 			m := f.message(domainA, fmt.Sprintf("r%d@one.example", i))
