@@ -222,7 +222,8 @@ func (c *goClient5) connection(t *testing.T) {
 }
 
 func (c *goClient5) tracking(t *testing.T) {
-	ok(t, c.UpdateClickTracking(t.Context(), domain5, "htmlonly"))
+	ok(t, c.UpdateClickTracking(t.Context(), domain5, "htmlonly")) // which this client sets, but cannot read
+	ok(t, c.UpdateClickTracking(t.Context(), domain5, "yes"))
 	ok(t, c.UpdateOpenTracking(t.Context(), domain5, "yes"))
 	ok(t, c.UpdateUnsubscribeTracking(t.Context(), domain5, "yes", "<p><a href=\"%unsubscribe_url%\">away</a></p>", "away: %unsubscribe_url%"))
 	got, err := c.GetDomainTracking(t.Context(), domain5)

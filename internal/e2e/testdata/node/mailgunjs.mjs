@@ -180,8 +180,9 @@ await area('tags and numbers', async () => {
   assert.ok(account.stats.length >= 1);
   const metrics = await mg.metrics.getAccount({ dimensions: ['domain'], metrics: ['delivered_count'], duration: '1d', filter: { AND: [{ attribute: 'domain', comparator: '=', values: [{ label: domain, value: domain }] }] } });
   assert.ok(metrics.items[0].metrics.delivered_count >= 2);
-  const accountTags = await mg.tags.getAllTags({ tag: 'js', pagination: { limit: 10, skip: 0, sort: 'lastseen:desc', include_total: true } });
+  const accountTags = await mg.tags.list({ tag: 'js', pagination: { limit: 10, skip: 0, sort: 'lastseen:desc', include_total: true } });
   assert.ok(accountTags.items.length >= 1);
+  assert.ok((await mg.tags.limits()).limit > 0);
   await tags.destroy(domain, 'second');
 });
 
