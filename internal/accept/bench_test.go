@@ -23,7 +23,7 @@ func BenchmarkLetters(b *testing.B) {
 				b.Fatal(err)
 			}
 			d := domain("mg.example.com")
-			d.DKIM = store.DKIMKey{Selector: "s", PrivatePEM: string(pem)}
+			d.DKIM = []store.DKIMKey{{Selector: "s", PrivatePEM: string(pem), Active: true}}
 			s := manyLetters(1000, links)
 			var own, size int64
 			for b.Loop() {

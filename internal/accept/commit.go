@@ -29,13 +29,15 @@ func (j *job) message(l *letter) *store.NewMessage {
 	}
 	content := l.content
 	j.arena.shared(&content, l.runs)
-	requireTLS := j.requiresTLS()
+	requireTLS, dsn := j.requiresTLS(), j.s.DSN.Only(l.recipients)
 	m := &store.NewMessage{
 		ID: l.id, DomainID: j.domain.ID, Meta: j.meta(l), Content: &content,
 		Envelope: mail.Envelope{
 			ReversePath: j.reversePath, TLS: j.opts.tls, Need8Bit: l.result.Need8Bit,
 			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8(),
 			RequireTLS: requireTLS, TLSOptional: l.result.TLSOptional && !requireTLS, Report: j.s.Report,
+			Sources: j.sources,
+			DSN:     dsn,
 		},
 	}
 	for _, a := range l.recipients {
@@ -83,6 +85,7 @@ func (j *job) meta(l *letter) event.Meta {
 	m.Size = l.content.Size
 	for _, a := range l.recipients {
 		m.Recipients = append(m.Recipients, a.String())
+		m.Notify = m.Notify || j.s.DSN.Notify(a)&^mail.NotifyNever != 0
 	}
 	for _, a := range l.result.Attachments {
 		m.Attachments = append(m.Attachments, event.Attachment{Filename: a.Name, ContentType: a.ContentType, Size: a.Size})

@@ -13,6 +13,11 @@
 // being read back. Contents pass through a spool, in memory while small and in an
 // unlinked file beyond, never as a whole in memory.
 //
+// The unit of all this is the letter: one copy of a submission, for one recipient or for several who get the
+// same octets. Most submissions are one letter; with recipient-variables, or when
+// links are tracked, they are many. What differs from letter to letter is decided when it is written;
+// the letters of a submission share their octets (arena) and are stored all or none.
+//
 // A refusal is an *[Error], which both doors can render. The package does not
 // authenticate anybody and knows neither SMTP nor HTTP; how a message is
 // written and checked is compose's work, the signature signing's.

@@ -28,7 +28,7 @@ type draftTexts struct {
 // readDraft takes a message that came in pieces.
 func (j *job) readDraft(ctx context.Context) (done func(), err error) {
 	d := *j.s.Draft
-	if err := j.readOptions(nil); err != nil {
+	if err := j.readOptions(ctx, nil); err != nil {
 		return nil, err
 	}
 	if err := j.openStencil(ctx); err != nil {

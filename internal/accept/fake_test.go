@@ -27,6 +27,7 @@ type fakeStore struct {
 	fail     func(n int) error // for the nth Accept, from 1
 	calls    int
 	batches  int
+	given    int // ids for letters
 }
 
 func newFakeStore(t testing.TB, domains ...store.Domain) *fakeStore {
@@ -44,7 +45,10 @@ func newFakeStore(t testing.TB, domains ...store.Domain) *fakeStore {
 
 func (f *fakeStore) NewID() mail.ID { return f.ids.Next() }
 
-func (f *fakeStore) NewIDs(n int) mail.ID { return f.ids.Reserve(n) }
+func (f *fakeStore) NewIDs(n int) mail.ID {
+	f.given += n
+	return f.ids.Reserve(n)
+}
 
 // AcceptAll takes all or none.
 func (f *fakeStore) AcceptAll(ctx context.Context, all []*store.NewMessage) error {

@@ -2,11 +2,13 @@ package accept
 
 import (
 	"context"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/signing"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -24,6 +26,8 @@ type job struct {
 	people      []mail.Mailbox // those who get a letter of their own if there are recipient-variables
 	others      []mail.Address // those who then get a copy of each
 	from        string         // of the message, as far as it is known
+	signers     []*signing.Signer
+	sources     []netip.Addr // of ours, to leave from; none: any
 
 	list     *distribution  // nil: no mailing list
 	stencil  *stencil       // nil: no template
@@ -93,8 +97,14 @@ func (j *job) knowSender(ctx context.Context) error {
 
 // readOptions reads what the sender asks for, and what the domain does not let it ask.
 // fields are the control fields of a submitted message.
-func (j *job) readOptions(fields []compose.Field) (err error) {
+func (j *job) readOptions(ctx context.Context, fields []compose.Field) (err error) {
 	if j.opts, err = parseOptions(j.s.Options, fields, j.now, j.room.cfg.Horizon); err != nil {
+		return err
+	}
+	if err := j.chooseSigners(ctx); err != nil {
+		return err
+	}
+	if err := j.chooseSources(ctx); err != nil {
 		return err
 	}
 	if j.s.Report {
@@ -108,14 +118,14 @@ func (j *job) ownerOfContent(ctx context.Context, from mail.Address) error {
 	if j.s.Sender.Domain != "" {
 		return nil
 	}
-	name, err := j.room.owner(ctx, from.Domain)
+	owner, err := j.room.owner(ctx, from.Domain)
 	if err != nil {
 		return err
 	}
-	if name == "" {
+	if owner.Name == "" {
 		return domainNotFound(from.Domain)
 	}
-	j.s.Sender.Domain = name
-	j.domain, err = j.room.sendingDomain(ctx, name)
+	j.s.Sender.Domain = owner.Name
+	j.domain, err = j.room.sendingDomain(ctx, owner.Name)
 	return err
 }

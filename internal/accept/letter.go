@@ -176,7 +176,7 @@ var errTracked = invalid("a tracked copy for each recipient makes more than %d M
 var errExpanded = invalid("'recipient-variables' make more than %d MiB of messages", MaxExpanded>>20)
 
 // prefix returns the fields that stand before the message: the trace of this hop
-// and the signature. The signature covers what is below it, so the trace comes first.
+// and the signatures. A signature covers what is below it, so the trace comes first.
 func (j *job) prefix(id mail.ID, digest *signing.Digest) (string, error) {
 	var b strings.Builder
 	if j.s.Sender.Protocol != "" {
@@ -185,14 +185,7 @@ func (j *job) prefix(id mail.ID, digest *signing.Digest) (string, error) {
 		fmt.Fprintf(&b, "Received: by %s with %s id %s;\r\n\t%s\r\n",
 			j.room.cfg.Hostname, j.s.Sender.Protocol, id, j.now.Format(time.RFC1123Z))
 	}
-	if !j.signs() {
-		return b.String(), nil
-	}
-	signer, err := j.room.signers.of(j.domain)
-	if err != nil {
-		return "", err
-	}
-	if signer != nil {
+	for _, signer := range j.signers {
 		field, err := signer.Sign(digest, j.now)
 		if err != nil {
 			return "", fmt.Errorf("sign for %s: %w", j.domain.Name, err)

@@ -32,6 +32,7 @@ func newListRig(t *testing.T) *listRig {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	rg := &listRig{T: t, store: s, ids: map[string]int64{}}
+	rg.must(s.CreateAccount(t.Context(), &store.Account{Name: "foreign"})) // its id is 2
 	for name, account := range map[string]int64{"mg.example.com": 1, "other.test": 1, "foreign.test": 2} {
 		d := store.Domain{Name: name, State: store.DomainActive, AccountID: account}
 		rg.must(s.CreateDomain(t.Context(), &d))

@@ -30,6 +30,9 @@ type options struct {
 	recipientVars string          // JSON, as given; empty: no batch
 	suppress      map[string]bool // lower-case names of our own fields that must not travel
 	template      templateWish
+
+	secondaryDKIM, secondaryPublic string // domain/selector, as given
+	sendingIP, sendingPool         string
 }
 
 // controls are the X-Mailgun-* fields that mean what an API parameter means.
@@ -49,6 +52,7 @@ var controls = map[string]string{
 	"require-tls":                   "o:require-tls",
 	"skip-verification":             "o:skip-verification",
 	"sending-ip":                    "o:sending-ip",
+	"sending-ip-pool":               "o:sending-ip-pool",
 	"recipient-variables":           "recipient-variables",
 	"variables":                     "variables",
 	"template-name":                 "template",
@@ -101,6 +105,9 @@ func parseOptions(params, fields []compose.Field, now time.Time, horizon time.Du
 	for _, f := range fields {
 		key := controlKey(f.Name)
 		reader := &p
+		if strings.HasPrefix(key, "o:secondary-dkim") { // domain,selector in old programs
+			f.Value = strings.Replace(f.Value, ",", "/", 1)
+		}
 		if given[key] && key != "variables" && key != "o:tag" { // beaten, but it must make sense
 			reader = &optionReader{now: now, horizon: horizon, seen: map[string]string{}}
 		}
@@ -209,14 +216,20 @@ func (p *optionReader) read(key string, f compose.Field) error {
 		}
 	case "o:suppress-headers":
 		p.suppressHeaders(value)
+	case "o:secondary-dkim":
+		p.o.secondaryDKIM = value
+	case "o:secondary-dkim-public":
+		p.o.secondaryPublic = value
+	case "o:sending-ip":
+		p.o.sendingIP = value
+	case "o:sending-ip-pool":
+		p.o.sendingPool = value
 	case "recipient-variables":
 		p.o.recipientVars = value
 	case "template", "t:version", "t:variables":
 		return p.o.template.take(key, f)
 	case "t:text":
 		return p.flag(&p.o.template.text, f)
-	default:
-		return unsupported(key, value)
 	}
 	return nil
 }
@@ -225,19 +238,6 @@ func (p *optionReader) read(key string, f compose.Field) error {
 // repeated do not get here.
 func singular(key string) bool {
 	return strings.HasPrefix(key, "o:") || strings.HasPrefix(key, "t:") || key == "template" || key == "recipient-variables"
-}
-
-// unsupported refuses the options which would be broken promises if they were
-// ignored like unknown ones.
-func unsupported(key, value string) error {
-	switch key {
-	case "o:secondary-dkim", "o:secondary-dkim-public":
-		return invalid("%s is not a valid secondary dkim domain name", printable(value))
-	case "o:sending-ip":
-		return &Error{Status: 403, Code: 550, Enhanced: "5.7.1",
-			Message: "Rejected: IP " + printable(value) + " can't be used to send the message"}
-	}
-	return nil
 }
 
 // flag reads a two-valued option. What cannot be read is refused, never false: an

@@ -31,8 +31,16 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if j.s.Sender.Door == SMTP {
 		door = compose.Submission
 	}
+	unwrapped, err := compose.Unwrap(j.s.Raw, door, merge.MaxVariables)
+	if err != nil {
+		return done, err
+	}
+	defer unwrapped.Close()
+	if v := unwrapped.Variables; v != "" {
+		j.s.Options = append(j.s.Options, compose.Field{Name: "recipient-variables", Value: v})
+	}
 	source := &rawSource{j: j, in: in}
-	tee := &teeReader{r: j.s.Raw, w: scannedSpool{in, &source.scan}}
+	tee := &teeReader{r: unwrapped, w: scannedSpool{in, &source.scan}}
 	m, err := compose.Inspect(tee, door)
 	if tee.err != nil {
 		return done, tee.err
@@ -45,7 +53,7 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err := j.ownerOfContent(ctx, m.From.Address); err != nil {
 		return done, err
 	}
-	if err := j.readOptions(m.Control); err != nil {
+	if err := j.readOptions(ctx, m.Control); err != nil {
 		return done, err
 	}
 	if err := source.prepareTemplate(ctx); err != nil {

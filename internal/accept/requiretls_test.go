@@ -163,8 +163,8 @@ func TestTheMarkingSurvivesARestart(t *testing.T) {
 // Whoever removes the field breaks the signature.
 func TestTheSignatureCoversTLSRequired(t *testing.T) {
 	d := domain("mg.example.com")
-	d.DKIM = store.DKIMKey{Selector: "s1", PrivatePEM: testKey()}
-	txt := keyRecord(t, d.DKIM.PrivatePEM)
+	d.DKIM = []store.DKIMKey{{Selector: "s1", PrivatePEM: testKey(), Active: true}}
+	txt := keyRecord(t, d.DKIM[0].PrivatePEM)
 	f := newFakeStore(t, d)
 	if _, err := testRoom(t, f, nil).Accept(t.Context(), form("o:tls-required", "no")); err != nil {
 		t.Fatal(err)

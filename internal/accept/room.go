@@ -102,17 +102,17 @@ func (r *Room) explain(ctx context.Context, j *job, err error) *Error {
 // SendingDomain returns the name of the registered domain that owns the address:
 // its domain or the nearest one above. An *Error if there is none, or if it may not send.
 func (r *Room) SendingDomain(ctx context.Context, a mail.Address) (string, error) {
-	name, err := r.owner(ctx, a.Domain)
-	if err == nil && name == "" {
+	d, err := r.owner(ctx, a.Domain)
+	if err == nil && d.Name == "" {
 		err = domainNotFound(a.Domain)
 	}
 	if err == nil {
-		_, err = r.sendingDomain(ctx, name)
+		_, err = r.sendingDomain(ctx, d.Name)
 	}
 	if err != nil {
 		return "", r.explain(ctx, &job{}, err)
 	}
-	return name, nil
+	return d.Name, nil
 }
 
 // CheckReversePath tells whether the sender may use the address as its
@@ -134,7 +134,14 @@ func (r *Room) mayAppear(ctx context.Context, s Sender, as string, reversePath b
 	if err != nil {
 		return err
 	}
-	c := claim{Door: s.Door, Sending: s.Domain, AccountWide: s.AccountWide, ReversePath: reversePath, As: as, Owner: owner}
+	c := claim{Door: s.Door, Sending: s.Domain, AccountWide: s.AccountWide, ReversePath: reversePath, As: as, Owner: owner.Name}
+	if c.Owner != "" && c.Owner != c.Sending && c.AccountWide {
+		sending, err := r.domains.Domain(ctx, s.Domain)
+		if err != nil {
+			return fmt.Errorf("look up domain %s: %w", s.Domain, err)
+		}
+		c.Sibling = sending.AccountID == owner.AccountID
+	}
 	if maySendAs(c) {
 		return nil
 	}
@@ -146,17 +153,18 @@ func (r *Room) mayAppear(ctx context.Context, s Sender, as string, reversePath b
 		Message: fmt.Sprintf("Domain %s is not allowed to send as %s", s.Domain, as)}
 }
 
-// owner returns the registered domain that is name or the nearest above it; empty if none.
-func (r *Room) owner(ctx context.Context, name string) (string, error) {
+// owner returns the registered domain that is name or the nearest above it; the zero one if
+// there is none.
+func (r *Room) owner(ctx context.Context, name string) (store.Domain, error) {
 	for _, p := range parents(name) {
-		switch _, err := r.domains.Domain(ctx, p); {
+		switch d, err := r.domains.Domain(ctx, p); {
 		case err == nil:
-			return p, nil
+			return d, nil
 		case !errors.Is(err, store.ErrNotFound):
-			return "", fmt.Errorf("look up domain %s: %w", p, err)
+			return store.Domain{}, fmt.Errorf("look up domain %s: %w", p, err)
 		}
 	}
-	return "", nil
+	return store.Domain{}, nil
 }
 
 // sendingDomain returns a domain that may send now.
@@ -175,6 +183,8 @@ func (r *Room) sendingDomain(ctx context.Context, name string) (store.Domain, er
 func maySend(d store.Domain, allowUnverified bool) error {
 	why := ""
 	switch {
+	case d.AccountDisabled:
+		why = "The account is disabled."
 	case d.State == store.DomainActive, d.State == store.DomainUnverified && allowUnverified:
 		return nil
 	case d.State == store.DomainUnverified:

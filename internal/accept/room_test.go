@@ -63,8 +63,8 @@ func TestAcceptStoresWhatTravels(t *testing.T) {
 
 func TestMessagesAreSigned(t *testing.T) {
 	d := domain("mg.example.com")
-	d.DKIM = store.DKIMKey{Selector: "s1", PrivatePEM: testKey()}
-	txt := keyRecord(t, d.DKIM.PrivatePEM)
+	d.DKIM = []store.DKIMKey{{Selector: "s1", PrivatePEM: testKey(), Active: true}}
+	txt := keyRecord(t, d.DKIM[0].PrivatePEM)
 	for name, s := range map[string]func(...string) Submission{
 		"form": form,
 		"mime": func(o ...string) Submission { return mime("", o...) },

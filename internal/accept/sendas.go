@@ -10,11 +10,13 @@ import (
 type claim struct {
 	Door        Door
 	Sending     string // the sending domain, authenticated
-	AccountWide bool   // may send for every registered domain
+	AccountWide bool   // may send for every domain of the account that owns Sending
 	ReversePath bool   // the claim is about the envelope, not about a header field
 
 	As    string // the domain claimed
 	Owner string // the registered domain that is As or the nearest above it; empty: none on this server
+	// Sibling: Owner is of the same account as Sending.
+	Sibling bool
 }
 
 // maySendAs decides whether the claim stands (SEC-57). Who sends may appear
@@ -25,9 +27,9 @@ type claim struct {
 //     for example.com;
 //   - in header fields of a message from the API, as any other domain nobody registered here:
 //     the API promises that from may differ from the sending domain;
-//   - as another registered domain only with an account-wide key, which could
-//     have chosen that domain as the sending domain in the first place; and in the
-//     envelope only if it is aligned as well, since that is where bounces go.
+//   - as another registered domain only if that is of the same account, and with an
+//     account-wide key, which could have chosen that domain as the sending domain in the first
+//     place; and in the envelope only if it is aligned as well, since that is where bounces go.
 //
 // A domain registered here is never its neighbour's to use, aligned or not.
 func maySendAs(c claim) bool {
@@ -36,7 +38,7 @@ func maySendAs(c claim) bool {
 		return false
 	case c.Owner == c.Sending:
 		return true
-	case c.Owner != "" && !c.AccountWide:
+	case c.Owner != "" && !(c.AccountWide && c.Sibling):
 		return false
 	case aligned(c.As, c.Sending):
 		return true

@@ -25,16 +25,17 @@ func TestMaySendAs(t *testing.T) {
 	}
 	got := map[string][]string{}
 	for _, door := range []Door{HTTP, SMTP} {
-		for _, wide := range []bool{false, true} {
+		for _, reach := range []string{"domain", "other account", "account"} {
+			wide := reach != "domain"
 			for _, rp := range []bool{false, true} {
-				key := fmt.Sprintf("%v wide=%v reversepath=%v", door, wide, rp)
+				key := fmt.Sprintf("%v reach=%v reversepath=%v", door, reach, rp)
 				for _, as := range domains {
-					c := claim{Door: door, Sending: sending, AccountWide: wide, ReversePath: rp, As: as, Owner: owner(as)}
+					c := claim{Door: door, Sending: sending, AccountWide: wide, ReversePath: rp, As: as, Owner: owner(as), Sibling: reach == "account"}
 					ok := maySendAs(c)
 					if ok {
 						got[key] = append(got[key], as)
 					}
-					if foreign := c.Owner != "" && c.Owner != sending; ok && foreign && !wide {
+					if foreign := c.Owner != "" && c.Owner != sending; ok && foreign && reach != "account" {
 						t.Errorf("%s: a domain's sender may appear as its neighbour %s", key, as)
 					}
 					if within := as == sending || strings.HasSuffix(as, "."+sending); within && !ok {
@@ -60,6 +61,12 @@ func TestMaySendAs(t *testing.T) {
 		"smtp wide=true reversepath=true":   alignedToo,
 	}
 	for key, list := range want {
+		// However wide a key is, for another account's domains it is like a domain's.
+		other := strings.Replace(key, "wide=true", "reach=other account", 1)
+		if narrow := strings.Replace(key, "wide=true", "wide=false", 1); other != key && !slices.Equal(got[other], want[narrow]) {
+			t.Errorf("%s\n got %v\nwant %v", other, got[other], want[narrow])
+		}
+		key = strings.NewReplacer("wide=false", "reach=domain", "wide=true", "reach=account").Replace(key)
 		if !slices.Equal(got[key], list) {
 			t.Errorf("%s\n got %v\nwant %v", key, got[key], list)
 		}

@@ -50,7 +50,7 @@ type Sender struct {
 	// DomainID is the id that the sending domain must have, for who speaks for a domain as it was:
 	// one that was deleted and made again under the same name is another's. 0: any.
 	DomainID int64
-	// AccountWide: the key is not bound to a domain, so it may send as any of them.
+	// AccountWide: the key is not bound to a domain, so it may send as any of its account.
 	AccountWide bool
 	// Authenticated: by key or password, not by network.
 	Authenticated bool
@@ -85,6 +85,9 @@ type Submission struct {
 	// RequireTLS: the message is marked with REQUIRETLS (RFC 8689), whatever Options or
 	// control fields say. They may mark it as well.
 	RequireTLS bool
+
+	// DSN is what the sender asked for with the DSN extension (RFC 3461); nil: nothing.
+	DSN *mail.DSN
 
 	// Report: the message carries a TLS report of ours (RFC 8460); see mail.Envelope.
 	// The doors never set it: who could, could hide their sessions from reports.
@@ -150,6 +153,9 @@ type Config struct {
 	Lifetime time.Duration
 	// Horizon is how far ahead a message may be scheduled; 0: 3 days.
 	Horizon time.Duration
+	// Sources chooses the addresses that messages leave from. Nil: any will do, and a message
+	// that asks for one is refused.
+	Sources Sources
 	// Suppressions says who gets no mail of a domain; nil: everybody gets it.
 	Suppressions Suppressor
 }

@@ -163,6 +163,9 @@ func (c *Client) request(ctx context.Context, req call) (*http.Request, error) {
 	if c.key != "" {
 		r.SetBasicAuth("api", c.key)
 	}
+	if c.acts != "" {
+		r.Header.Set("X-Mailgun-On-Behalf-Of", c.acts)
+	}
 	return r, nil
 }
 
@@ -181,12 +184,23 @@ func refusal(resp *http.Response) error {
 		Message string `json:"message"`
 		Error   string `json:"error"`
 		ID      string `json:"id"`
+		// Calls about webhooks word their errors apart.
+		Reason      string `json:"Reason"`
+		Description string `json:"Description"`
+		Field       string `json:"Field"`
+		Value       string `json:"Value"`
 	}
 	switch err := json.Unmarshal(body, &said); {
 	case err == nil && said.Message != "":
 		e.Message = said.Message
 	case err == nil && said.Error != "":
 		e.Message = said.Error
+	case err == nil && said.Reason != "":
+		e.Message = said.Reason
+	case err == nil && said.Description != "":
+		e.Message = said.Description
+	case err == nil && said.Field != "":
+		e.Message = said.Field + ": " + said.Value
 	case err != nil && !strings.Contains(resp.Header.Get("Content-Type"), "html"):
 		e.Message = strings.TrimSpace(string(body))
 	}

@@ -14,10 +14,15 @@ import (
 type Client struct {
 	base   string // without a slash at its end
 	key    string // empty: none is sent
+	acts   string // sub-account that calls act for; empty: none
 	target string // for people: where the server is
 	http   *http.Client
 	close  func() error
 }
+
+// ActFor makes all further calls act for a sub-account, by its id; empty: for none. It must not
+// be called while others use the client.
+func (c *Client) ActFor(subaccount string) { c.acts = subaccount }
 
 // New returns a client for the server at an http or https URL, with its API key.
 // Nothing is sent before the first call.

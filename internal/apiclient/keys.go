@@ -4,15 +4,21 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 )
 
 // A Key is an API key. Secret is only in the answer that creates it.
 type Key struct {
 	ID          string `json:"id"`
-	Role        string `json:"role"` // admin, sending
+	Role        string `json:"role"` // admin, developer, basic, sending
 	Domain      string `json:"domain_name"`
 	Description string `json:"description"`
 	CreatedAt   string `json:"created_at"`
+	ExpiresAt   string `json:"expires_at"`   // empty: never
+	LastUsedAt  string `json:"last_used_at"` // empty: never
+	Disabled    bool   `json:"is_disabled"`
+	Account     string `json:"account_id"` // of a sub-account; empty: the primary one
 	Secret      string `json:"secret"`
 }
 
@@ -20,8 +26,12 @@ type Key struct {
 type NewKey struct {
 	Value       string // the key that clients already have; empty: a new one is made
 	Domain      string // sending domain it is bound to; empty: every domain
-	Role        string // admin, sending; empty: admin
+	Role        string // admin, developer, basic, sending; empty: admin
 	Description string
+	Lifetime    time.Duration // whole seconds; 0: for ever
+	Addresses   []string      // addresses or networks that it may be used from; none: from anywhere
+	PerMinute   int           // sending calls; 0: any number
+	PerDay      int
 }
 
 // A CreatedKey is the answer to [Client.CreateKey].
@@ -37,12 +47,24 @@ func (c *Client) CreateKey(ctx context.Context, k NewKey) (Answer[CreatedKey], e
 			form.Set(name, value)
 		}
 	}
+	for name, n := range map[string]int{"expiration": int(k.Lifetime / time.Second), "per_minute": k.PerMinute, "per_day": k.PerDay} {
+		if n != 0 {
+			form.Set(name, strconv.Itoa(n))
+		}
+	}
+	form["addresses"] = k.Addresses
 	return do[CreatedKey](ctx, c, call{method: http.MethodPost, path: []string{"v1", "sealpost", "keys"}, form: form})
 }
 
 // Keys lists all API keys, oldest first.
 func (c *Client) Keys(ctx context.Context) (Answer[Page[Key]], error) {
 	return do[Page[Key]](ctx, c, call{method: http.MethodGet, path: []string{"v1", "sealpost", "keys"}})
+}
+
+// SetKeyDisabled takes a key away without forgetting it, or gives it back. It counts from the next call.
+func (c *Client) SetKeyDisabled(ctx context.Context, id string, disabled bool) (Answer[CreatedKey], error) {
+	form := url.Values{"disabled": {strconv.FormatBool(disabled)}}
+	return do[CreatedKey](ctx, c, call{method: http.MethodPut, path: []string{"v1", "sealpost", "keys", id}, form: form})
 }
 
 // DeleteKey forgets a key; it is refused from then on.

@@ -70,6 +70,8 @@ func (a *app) adminHandler() http.Handler {
 		}, func() float64 { return oneIf(a.evidence.Stats().Contradiction) }),
 	)
 	registry.MustRegister(reportMetrics(a.reports)...)
+	registry.MustRegister(webhookMetrics(a.webhooks)...)
+	registry.MustRegister(a.certificateMetrics()...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.readyz)

@@ -13,23 +13,25 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/certs"
 	"github.com/sealpost/sealpost/internal/config"
 	"github.com/sealpost/sealpost/internal/credential"
 	"github.com/sealpost/sealpost/internal/delivery"
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/dsn"
+	"github.com/sealpost/sealpost/internal/egress"
 	"github.com/sealpost/sealpost/internal/evidence"
 	"github.com/sealpost/sealpost/internal/follow"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/httpapi/openapi"
 	"github.com/sealpost/sealpost/internal/impact"
+	"github.com/sealpost/sealpost/internal/keyuse"
 	"github.com/sealpost/sealpost/internal/lab"
 	"github.com/sealpost/sealpost/internal/mtasts"
 	"github.com/sealpost/sealpost/internal/mx"
@@ -44,6 +46,7 @@ import (
 	"github.com/sealpost/sealpost/internal/suppression"
 	"github.com/sealpost/sealpost/internal/throttle"
 	"github.com/sealpost/sealpost/internal/tlsrpt"
+	"github.com/sealpost/sealpost/internal/webhook"
 )
 
 // Options are what a command adds to the configuration.
@@ -67,8 +70,9 @@ type Options struct {
 type Addresses struct {
 	API           net.Addr // the HTTP API; never nil
 	Admin         net.Addr // health and metrics
-	Submission    net.Addr // SMTP with STARTTLS
-	SubmissionTLS net.Addr // SMTP with implicit TLS
+	Submission    net.Addr // SMTP with STARTTLS; the first of several
+	SubmissionTLS net.Addr // SMTP with implicit TLS; the first of several
+	ACME          net.Addr // where a certification authority is answered
 }
 
 // A StartError is a problem that a person must solve before the server can run: a
@@ -104,10 +108,14 @@ type app struct {
 	impact       *impact.Analyst
 	notices      *dsn.Follower
 	api          *httpapi.API
-	submission   *submission.Server      // nil if no listener is configured
-	apiCert      *submission.Certificate // nil if the API is plain HTTP
+	submission   *submission.Server // nil if no listener is configured
+	apiCert      certificate        // nil if the API is plain HTTP
+	manager      *certs.Manager     // gets certificates; nil if no door wants one
 	guard        *guard
 	suppressions *suppression.Room
+	webhooks     *webhook.Room
+	egress       *egress.Book
+	uses         *keyuse.Ledger
 	rooms        []room            // further rooms with work of their own, in no order
 	surfaces     []httpapi.Surface // further groups of HTTP calls
 }
@@ -165,11 +173,13 @@ func build(ctx context.Context, cfg config.Config, opts Options) (_ *app, err er
 		return nil, err
 	}
 	a.buildDelivery(roots)
+	a.buildSenders()
 	if a.evidence, err = evidence.Open(eventLog{a.tail, a.store}, evidence.Options{
 		Dir: filepath.Join(cfg.Server.DataDir, "evidence"), Hostname: cfg.Server.Hostname, Log: a.log,
 	}); err != nil {
 		return nil, &StartError{err}
 	}
+	a.buildWebhooks(roots)
 	if err := a.buildSuppressions(ctx); err != nil {
 		return nil, err
 	}
@@ -219,14 +229,16 @@ func (a *app) buildResolver() (err error) {
 }
 
 func (a *app) buildDelivery(roots *x509.CertPool) {
-	dial := newDialer(a.cfg.Delivery, a.guard)
+	out := newDialer(a.cfg.Delivery, a.guard, a.log)
+	dial, dialFrom := lab.Dialer(out.dial), out.dialFrom
 	if l := a.opts.lab; l != nil {
-		dial, roots = l.Dial(dial), l.Roots(roots)
+		dial, dialFrom, roots = l.Dial(dial), nil, l.Roots(roots)
 	}
 	a.deliverer = delivery.New(delivery.Config{
 		HostName: a.cfg.Server.Hostname,
 		Port:     a.cfg.Delivery.Port,
 		Dial:     dial,
+		DialFrom: dialFrom,
 		Router:   mx.New(a.resolver, nil),
 		Verifier: pkix.New(roots),
 		Peers:    a.peers,
@@ -267,6 +279,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 		AllowUnverified: a.cfg.Accept.AllowUnverifiedDomains,
 		SpoolDir:        spool,
 		Lifetime:        a.cfg.Delivery.Lifetime,
+		Sources:         a.egress,
 		Suppressions:    a.store,
 		Templates:       a.store,
 		Lists:           a.store,
@@ -282,35 +295,31 @@ func (a *app) buildDoors(ctx context.Context) error {
 	}
 	a.buildStored()
 	a.api = httpapi.New(httpapi.Config{
-		Config:   door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
-		Hostname: a.cfg.Server.Hostname, Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,
+		Config:  door.Config{PublicURL: a.cfg.HTTP.PublicURL, SpoolDir: spool},
+		Version: a.opts.Version, Horizon: a.cfg.Accept.ScheduleHorizon,
 	}, httpapi.Deps{
 		Acceptor: a.accept,
-		Domains:  a.store, Keys: a.store, Credentials: a.store, Messages: a.store, Events: a.store,
+		Domains:  a.store, Keys: a.store, Accounts: a.store, Uses: a.uses, Sends: a.uses, Messages: a.store, Events: a.store,
 		Overrides: a.store, Audit: a.store, CheckClientCert: a.checkClientCert,
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
-		HashPassword: credential.Hash,
-		Resolver:     txtResolver{a.resolver}, Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
+		Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
 		Log: a.log,
 	}, append(a.surfaces, openapi.Surface{})...)
-	if a.cfg.HTTP.TLS == config.TLSFiles {
-		if a.apiCert, err = submission.LoadCertificate(a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile, a.log); err != nil {
-			return &StartError{fmt.Errorf("http.cert_file: %w", err)}
-		}
+	if a.apiCert, err = a.certificateOf("http", a.cfg.HTTP.TLS, a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile); err != nil {
+		return err
 	}
 	sub := a.cfg.Submission
-	if sub.Listen == "" && sub.ListenTLS == "" {
+	if len(sub.Listen)+len(sub.ListenTLS) == 0 {
 		return nil
 	}
-	door := submission.Config{Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks}
-	if sub.CertFile != "" {
-		cert, err := submission.LoadCertificate(sub.CertFile, sub.KeyFile, a.log)
-		if err != nil {
-			return &StartError{fmt.Errorf("submission.cert_file: %w", err)}
-		}
-		door.Certificate = cert.Get
+	cert, err := a.certificateOf("submission", sub.TLS, sub.CertFile, sub.KeyFile)
+	if err != nil {
+		return err
 	}
-	a.submission = submission.New(door, a.accept, verifier, a.log)
+	a.submission = submission.New(submission.Config{
+		Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks, Certificate: cert,
+		AuthWithoutTLS: sub.AuthWithoutTLS, Proxies: sub.ProxyNetworks, MaxSessions: maxSessions(),
+	}, a.accept, verifier, a.log)
 	return nil
 }
 
@@ -350,45 +359,5 @@ func (p prober) Probe(ctx context.Context, domain string) (any, error) {
 	return p.d.Check(ctx, domain), nil
 }
 
-// txtResolver reads the records of sending domains.
-type txtResolver struct{ r dnssec.Resolver }
-
-func (t txtResolver) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	answer := t.r.Lookup(ctx, name, dnssec.TXT)
-	if err := answer.Err(); err != nil {
-		return nil, err
-	}
-	texts := make([]string, 0, len(answer.Records))
-	for _, r := range answer.Records {
-		texts = append(texts, r.Text)
-	}
-	return texts, nil
-}
-
 // guard holds the policy on addresses once our own listeners are known.
 type guard struct{ policy netguard.Policy }
-
-// newDialer returns the one way to open connections to MX hosts.
-func newDialer(cfg config.Delivery, g *guard) lab.Dialer {
-	var next4, next6 rotation
-	for _, a := range cfg.SourceAddresses {
-		if a.Is4() {
-			next4.addrs = append(next4.addrs, a)
-		} else {
-			next6.addrs = append(next6.addrs, a)
-		}
-	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		d := net.Dialer{KeepAlive: 2 * time.Minute, ControlContext: g.policy.ControlContext}
-		if ap, err := netip.ParseAddrPort(address); err == nil {
-			from := &next6
-			if ap.Addr().Unmap().Is4() {
-				from = &next4
-			}
-			if a, ok := from.next(); ok {
-				d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, 0))
-			}
-		}
-		return d.DialContext(ctx, network, address)
-	}
-}

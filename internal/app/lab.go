@@ -140,7 +140,7 @@ func (a *app) ensureLabDomain(ctx context.Context) error {
 	}
 	return a.store.CreateDomain(ctx, &store.Domain{
 		Name: lab.SendingDomain, State: store.DomainActive,
-		DKIM: store.DKIMKey{Selector: "lab", PrivatePEM: string(private), Public: public},
+		DKIM: []store.DKIMKey{{Selector: "lab", PrivatePEM: string(private), Public: public, Active: true}},
 	})
 }
 

@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,13 +42,14 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 
 // listeners are the open sockets; those not configured are nil.
 type listeners struct {
-	api, admin, operator, starttls, implicit net.Listener
+	api, admin, operator, acme net.Listener
+	starttls, implicit         []net.Listener
 }
 
 // all returns the listeners that are open.
 func (ls *listeners) all() []net.Listener {
 	var open []net.Listener
-	for _, l := range []net.Listener{ls.api, ls.admin, ls.operator, ls.starttls, ls.implicit} {
+	for _, l := range slices.Concat([]net.Listener{ls.api, ls.admin, ls.operator, ls.acme}, ls.starttls, ls.implicit) {
 		if l != nil {
 			open = append(open, l)
 		}
@@ -64,7 +65,13 @@ func (ls *listeners) addresses() Addresses {
 		}
 		return l.Addr()
 	}
-	return Addresses{API: at(ls.api), Admin: at(ls.admin), Submission: at(ls.starttls), SubmissionTLS: at(ls.implicit)}
+	first := func(list []net.Listener) net.Addr {
+		if len(list) == 0 {
+			return nil
+		}
+		return list[0].Addr()
+	}
+	return Addresses{API: at(ls.api), Admin: at(ls.admin), Submission: first(ls.starttls), SubmissionTLS: first(ls.implicit), ACME: at(ls.acme)}
 }
 
 // listen opens every socket, or none.
@@ -77,25 +84,35 @@ func (a *app) listen() (_ *listeners, err error) {
 			}
 		}
 	}()
-	for _, want := range []struct {
-		setting, address string
-		l                *net.Listener
-	}{
-		{"http.listen", a.cfg.HTTP.Listen, &ls.api},
-		{"http.admin_listen", a.cfg.HTTP.AdminListen, &ls.admin},
-		{"submission.listen", a.cfg.Submission.Listen, &ls.starttls},
-		{"submission.listen_tls", a.cfg.Submission.ListenTLS, &ls.implicit},
-	} {
-		if want.address == "" {
-			continue
+	open := func(setting, address string) net.Listener {
+		if err != nil || address == "" {
+			return nil
 		}
-		if *want.l, err = net.Listen("tcp", want.address); err != nil {
-			return nil, &StartError{fmt.Errorf("%s: %w: choose another address or stop what uses it", want.setting, err)}
+		l, e := net.Listen("tcp", address)
+		if e != nil {
+			err = &StartError{fmt.Errorf("%s: %w: choose another address or stop what uses it", setting, e)}
+			return nil // and not a nil of a type
 		}
+		return l
 	}
-	if a.apiCert != nil {
-		ls.api = tls.NewListener(ls.api, &tls.Config{GetCertificate: a.apiCert.Get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
+	ls.api = open("http.listen", a.cfg.HTTP.Listen)
+	ls.admin = open("http.admin_listen", a.cfg.HTTP.AdminListen)
+	if a.cfg.UsesACME() {
+		ls.acme = open("acme.listen", a.cfg.ACME.Listen)
 	}
+	for _, address := range a.cfg.Submission.Listen {
+		ls.starttls = append(ls.starttls, open("submission.listen", address))
+	}
+	for _, address := range a.cfg.Submission.ListenTLS {
+		ls.implicit = append(ls.implicit, open("submission.listen_tls", address))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := a.buildManager(ls); err != nil {
+		return nil, err
+	}
+	ls.api = a.secured(ls.api)
 	if ls.operator, err = a.listenForOperator(); err != nil {
 		return nil, &StartError{err}
 	}
@@ -165,6 +182,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 		serve("serve HTTP", func() error { return ignoreClosed(s.Serve(l)) })
 	}
 	a.serveSubmission(work, ls, serve)
+	a.serveAuthority(ctx, ls, serve)
 	serve("queue", func() error { return a.queue.Run(work) })
 	services.Go(func() { a.peers.Run(ctx) })
 	serve("MTA-STS", func() error { return a.sts.Run(ctx) })
@@ -259,15 +277,9 @@ func (a *app) httpServers(ls *listeners) map[net.Listener]*http.Server {
 }
 
 func (a *app) serveSubmission(ctx context.Context, ls *listeners, serve func(string, func() error)) {
-	for _, door := range []struct {
-		l        net.Listener
-		implicit bool
-	}{{ls.starttls, false}, {ls.implicit, true}} {
-		if door.l == nil {
-			continue
-		}
+	for i, l := range slices.Concat(ls.starttls, ls.implicit) {
 		serve("serve submission", func() error {
-			if err := a.submission.Serve(ctx, door.l, door.implicit); !errors.Is(err, submission.ErrServerClosed) {
+			if err := a.submission.Serve(ctx, l, i >= len(ls.starttls)); !errors.Is(err, submission.ErrServerClosed) {
 				return err
 			}
 			return nil

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sealpost/sealpost/internal/dnssec"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/outhttp"
 	"github.com/sealpost/sealpost/internal/tlsrpt"
 	"github.com/sealpost/sealpost/internal/tlsrpt/report"
 )
@@ -30,43 +30,32 @@ func (a *app) buildReports(ctx context.Context, roots *x509.CertPool) error {
 	}
 	var err error
 	a.reports, err = tlsrpt.Open(ctx, tlsrpt.Config{From: from, Organization: set.Organization, Contact: set.Contact}, tlsrpt.Deps{
-		Store: a.store, Resolver: txtResolver{a.resolver}, Dial: a.dialByName, Roots: roots, Log: a.log,
+		Store: a.store, Resolver: recordResolver{a.resolver}, Dial: a.dialByName, Roots: roots, Log: a.log,
 	})
 	return err
 }
 
-// addressTime is how long one address of several may take to connect.
-const addressTime = 10 * time.Second
-
 // dialByName connects to a host that a stranger has named. It is found with the resolver
 // of the configuration, and each of its addresses must pass the guard.
 func (a *app) dialByName(ctx context.Context, network, address string) (net.Conn, error) {
-	dial := newDialer(a.cfg.Delivery, a.guard)
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return dial(ctx, network, address)
-	}
+	return outhttp.Dialer{Lookup: a.addresses, Dial: newDialer(a.cfg.Delivery, a.guard, a.log).dial}.DialContext(ctx, network, address)
+}
+
+// addresses returns the addresses of a name, those of IPv6 first.
+func (a *app) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	var found []netip.Addr
 	var failed []error
 	for _, t := range []dnssec.Type{dnssec.AAAA, dnssec.A} {
-		answer := a.resolver.Lookup(ctx, host, t)
+		answer := a.resolver.Lookup(ctx, name, t)
 		if err := answer.Err(); err != nil {
 			failed = append(failed, err)
 		}
 		for _, r := range answer.Records {
-			patience, cancel := context.WithTimeout(ctx, addressTime)
-			conn, err := dial(patience, network, net.JoinHostPort(r.Addr.String(), port))
-			cancel()
-			if err == nil {
-				return conn, nil
-			}
-			failed = append(failed, err)
+			found = append(found, r.Addr)
 		}
 	}
-	if len(failed) == 0 {
-		return nil, fmt.Errorf("%s has no address", host)
+	if len(found) > 0 {
+		return found, nil
 	}
 	return nil, errors.Join(failed...)
 }
@@ -74,7 +63,7 @@ func (a *app) dialByName(ctx context.Context, network, address string) (net.Conn
 // reportsWanted says where a domain wants TLS reports to be sent. None and no error is a
 // domain that asks for none.
 func (a *app) reportsWanted(ctx context.Context, domain string) ([]string, error) {
-	texts, err := txtResolver{a.resolver}.LookupTXT(ctx, report.RecordName(domain))
+	texts, err := recordResolver{a.resolver}.LookupTXT(ctx, report.RecordName(domain))
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ func table() map[string]room {
 		"tlspolicy":    {imports: "mail tlsresult"},
 		"pkix":         {},
 		"netguard":     {},
+		"outhttp":      {tests: "netguard"},
 
 		// Storage: the contract, and those who keep it.
 		"store":         {imports: "event mail tlsresult"},
@@ -67,7 +68,7 @@ func table() map[string]room {
 		"httpapi/door":             {imports: "accept compose mail store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door"},
 		"httpapi/openapi/generate": {},
-		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "evidence store/sqlite"},
+		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
 		"submission":               {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
 		"httpapi/envelopes":        {imports: "httpapi/door mail store"},
 		"httpapi/numbers":          {imports: "httpapi/door mail store tally", tests: "event store/sqlite"},
@@ -75,12 +76,26 @@ func table() map[string]room {
 		"httpapi/templates":        {imports: "handlebars httpapi/door store"},
 		"httpapi/routes":           {imports: "httpapi/door mail routing store"},
 		"httpapi/lists":            {imports: "httpapi/door mail store strictjson"},
+		"httpapi/webhooks":         {imports: "event httpapi/door mail outhttp store webhook", tests: "follow netguard store/sqlite"},
+		"certs":                    {},
 		// Tracked mail: texts and programs, what links say, what following them means.
 		"tracking/markup":  {},
 		"tracking/agent":   {imports: "event"},
 		"tracking":         {imports: "mail store tracking/markup", tests: "store/sqlite"},
 		"tracking/visit":   {imports: "event mail store tracking tracking/agent"},
 		"httpapi/tracking": {imports: "httpapi/door mail store tracking tracking/visit", tests: "event httpapi/contract store/sqlite"},
+		// What belongs to those who send.
+		"dkimkeys":    {imports: "signing store"},
+		"domaindns":   {imports: "store"},
+		"keyrotation": {imports: "dkimkeys domaindns store", tests: "store/sqlite"},
+		"keyuse":      {imports: "store", tests: "store/sqlite"},
+		"egress":      {imports: "store", tests: "store/sqlite"},
+
+		// Groups of HTTP calls.
+		"httpapi/domains":  {imports: "dkimkeys domaindns httpapi/door mail signing store", tests: "egress store/sqlite"},
+		"httpapi/keys":     {imports: "httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi/accounts": {imports: "httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi/ips":      {imports: "httpapi/door mail store", tests: "egress store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.
 		"tlsrpt/report": {imports: "mail tlsresult"},
@@ -89,21 +104,22 @@ func table() map[string]room {
 		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
 		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
 		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
+		"webhook":              {imports: "event follow mail outhttp store throttle", tests: "netguard store/sqlite"},
 
 		// The whole: only app knows who implements what.
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept config credential dane delivery dnssec dsn evidence follow httpapi httpapi/door httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking impact lab " +
-			"mail mtasts mx netguard peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit", tests: "httpapi/openapi/generate mail"},
+		"app": {imports: "accept certs config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks " +
+			"impact keyrotation keyuse lab mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "httpapi/openapi/generate mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.
 		"dnstest":          {imports: "dnssec"},
 		"smtptest":         {},
 		"store/storetest":  {imports: "event mail store tlsresult"},
+		"httpapi/apitest":  {imports: "httpapi/door keyuse store store/sqlite"},
 		"httpapi/contract": {},
-		"httpapi/apitest":  {imports: "httpapi/door store store/sqlite"},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},
 		"realdns":          {imports: "daemon"},

@@ -100,8 +100,11 @@ func timing(all []time.Duration) Timing {
 // connection, waiting for every reply.
 func (l Load) SMTP(address string) (Timing, error) {
 	text := body(l.Size)
+	var opened atomic.Int64
 	return l.run(func() (func(int) error, func(), error) {
-		conn, err := net.Dial("tcp", address)
+		// A server bears only so many connections from one address.
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+opened.Add(1)/20))}}
+		conn, err := from.Dial("tcp", address)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -13,7 +13,7 @@ import (
 
 type auditCmd struct {
 	Domain string `placeholder:"DOMAIN" help:"Of this sending domain, or of overrides for this target."`
-	Kind   string `enum:"domain,override,key,credential,evidence," default:"" placeholder:"KIND" help:"Of one kind: domain, override, key, credential or evidence."`
+	Kind   string `enum:"domain,override,key,credential,evidence,webhook," default:"" placeholder:"KIND" help:"Of one kind: domain, override, key, credential, evidence or webhook."`
 	Since  string `placeholder:"TIME" help:"From this time on: 2026-11-23T10:00:00Z, 2026-11-23, seconds since 1970, or how long ago, such as 36h."`
 	Until  string `placeholder:"TIME" help:"Before this time."`
 	Limit  int    `default:"100" placeholder:"100" help:"At most so many, up to 1000."`

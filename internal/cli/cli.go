@@ -81,11 +81,13 @@ type commandLine struct {
 	Key         keyCmds        `cmd:"" help:"API keys."`
 	Domain      domainCmds     `cmd:"" help:"Sending domains."`
 	Credential  credentialCmds `cmd:"" help:"Submission logins."`
+	Account     accountCmds    `cmd:"" help:"Sub-accounts, whose domains and keys no other account sees."`
 	Send        sendCmd        `cmd:"" help:"Send a message."`
 	Events      eventsCmd      `cmd:"" help:"Show what happened to messages."`
 	Message     messageCmds    `cmd:"" help:"Accepted messages."`
 	Queue       queueCmds      `cmd:"" help:"Mail that waits."`
 	TLS         tlsCmds        `cmd:"" name:"tls" help:"TLS of recipient domains."`
+	Webhook     webhookCmds    `cmd:"" help:"Webhooks: how they are doing, and what they were told."`
 	Audit       auditCmd       `cmd:"" help:"Show who changed what, when, why, and from which value."`
 	Lab         labCmds        `cmd:"" help:"Local receivers, each with another TLS behaviour, to watch what the two flags do."`
 }
@@ -96,6 +98,7 @@ type globals struct {
 	Output string `short:"o" enum:"table,json" default:"table" placeholder:"table|json" help:"Print a table for people (the default) or JSON for programs."`
 	URL    string `name:"url" placeholder:"URL" help:"Address of the server's API, or SEALPOST_URL. Without it the server of this host's configuration is asked through its socket."`
 	Key    string `name:"key" placeholder:"KEY" help:"API key for --url. SEALPOST_API_KEY is better: arguments can be seen by everybody on the host."`
+	ActFor string `name:"account" placeholder:"ID" help:"Act for this sub-account: make its keys and domains, see only what is its own."`
 }
 
 // Main runs one command line (without the program's name) and returns its exit code.

@@ -163,10 +163,18 @@ func (d *doctor) server(ctx context.Context) {
 }
 
 func (d *doctor) listeners() {
-	for _, l := range []struct{ name, address string }{
-		{"http.listen", d.cfg.HTTP.Listen}, {"http.admin_listen", d.cfg.HTTP.AdminListen},
-		{"submission.listen", d.cfg.Submission.Listen}, {"submission.listen_tls", d.cfg.Submission.ListenTLS},
-	} {
+	type listener struct{ name, address string }
+	all := []listener{{"http.listen", d.cfg.HTTP.Listen}, {"http.admin_listen", d.cfg.HTTP.AdminListen}}
+	for _, address := range d.cfg.Submission.Listen {
+		all = append(all, listener{"submission.listen", address})
+	}
+	for _, address := range d.cfg.Submission.ListenTLS {
+		all = append(all, listener{"submission.listen_tls", address})
+	}
+	if d.cfg.UsesACME() {
+		all = append(all, listener{"acme.listen", d.cfg.ACME.Listen})
+	}
+	for _, l := range all {
 		if l.address == "" {
 			continue
 		}

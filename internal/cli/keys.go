@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"strings"
+	"time"
 
 	"github.com/sealpost/sealpost/internal/apiclient"
 )
@@ -11,13 +13,21 @@ type keyCmds struct {
 	Create keyCreateCmd `cmd:"" help:"Make an API key and print it, once."`
 	List   keyListCmd   `cmd:"" help:"List API keys, without their secrets."`
 	Delete keyDeleteCmd `cmd:"" help:"Forget an API key; it is refused from then on."`
+
+	Disable keyDisableCmd `cmd:"" help:"Refuse an API key until it is enabled again."`
+	Enable  keyEnableCmd  `cmd:"" help:"Accept a disabled API key again."`
 }
 
 type keyCreateCmd struct {
 	Value       string `placeholder:"KEY" help:"Take this key, which your clients already have, instead of a new one; - reads it from standard input."`
 	Domain      string `placeholder:"DOMAIN" help:"Bind the key to one sending domain."`
-	Role        string `enum:"admin,sending" default:"admin" placeholder:"admin|sending" help:"What the key may do: everything (the default), or send only."`
+	Role        string `enum:"admin,developer,basic,sending" default:"admin" placeholder:"ROLE" help:"What the key may do: admin, everything (the default); developer, everything but keys and accounts; basic, look only; sending, send only."`
 	Description string `placeholder:"TEXT" help:"What the key is for."`
+
+	Expires   time.Duration `placeholder:"DURATION" help:"Refuse the key after this time, such as 720h."`
+	Address   []string      `placeholder:"ADDRESS" help:"Accept the key from this address or network only; may be given several times."`
+	PerMinute int           `placeholder:"N" help:"Refuse more than this many sending calls a minute."`
+	PerDay    int           `placeholder:"N" help:"Refuse more than this many sending calls a day (UTC)."`
 }
 
 // Run makes a key.
@@ -33,7 +43,10 @@ func (c keyCreateCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	a, err := client.CreateKey(ctx, apiclient.NewKey{Value: c.Value, Domain: c.Domain, Role: c.Role, Description: c.Description})
+	a, err := client.CreateKey(ctx, apiclient.NewKey{
+		Value: c.Value, Domain: c.Domain, Role: c.Role, Description: c.Description,
+		Lifetime: c.Expires, Addresses: c.Address, PerMinute: c.PerMinute, PerDay: c.PerDay,
+	})
 	if err != nil {
 		return err
 	}
@@ -68,10 +81,54 @@ func (keyListCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	t := &table{head: []string{"ID", "ROLE", "DOMAIN", "CREATED", "DESCRIPTION"}, none: "no keys; make one with: sealpost key create"}
+	t := &table{head: []string{"ID", "ROLE", "DOMAIN", "CREATED", "LAST USED", "STATE", "DESCRIPTION"}, none: "no keys; make one with: sealpost key create"}
 	for _, k := range a.Value.Items {
-		t.add(k.ID, k.Role, orAll(k.Domain), k.CreatedAt, k.Description)
+		t.add(k.ID, k.Role, orAll(k.Domain), k.CreatedAt, cmp.Or(k.LastUsedAt, "never"), keyState(k), k.Description)
 	}
+	return s.show(a.JSON, t)
+}
+
+// keyState says in a word whether a key is accepted.
+func keyState(k apiclient.Key) string {
+	switch {
+	case k.Disabled:
+		return "disabled"
+	case k.ExpiresAt != "":
+		return "until " + k.ExpiresAt
+	}
+	return "enabled"
+}
+
+type keyDisableCmd struct {
+	ID string `arg:"" help:"The key's id, as key list shows it."`
+}
+
+// Run disables a key.
+func (c keyDisableCmd) Run(ctx context.Context, s *session) error {
+	return switchKey(ctx, s, c.ID, true)
+}
+
+type keyEnableCmd struct {
+	ID string `arg:"" help:"The key's id, as key list shows it."`
+}
+
+// Run enables a key.
+func (c keyEnableCmd) Run(ctx context.Context, s *session) error {
+	return switchKey(ctx, s, c.ID, false)
+}
+
+func switchKey(ctx context.Context, s *session, id string, disabled bool) error {
+	client, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := client.SetKeyDisabled(ctx, id, disabled)
+	if err != nil {
+		return err
+	}
+	t := &table{}
+	t.add("id", a.Value.Key.ID)
+	t.add("state", keyState(a.Value.Key))
 	return s.show(a.JSON, t)
 }
 

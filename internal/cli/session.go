@@ -112,6 +112,14 @@ func (s *session) loadConfig() (config.Config, string, error) {
 // connect finds the server: the one that is named, the one that runs here, or none, and
 // then this process takes its place.
 func (s *session) connect(ctx context.Context) (*apiclient.Client, error) {
+	c, err := s.find(ctx)
+	if err == nil {
+		c.ActFor(s.ActFor)
+	}
+	return c, err
+}
+
+func (s *session) find(ctx context.Context) (*apiclient.Client, error) {
 	if s.client != nil {
 		return s.client, nil
 	}

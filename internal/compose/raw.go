@@ -151,6 +151,10 @@ func (m *Raw) takeHeader(h header) error {
 	if !seen["from"] {
 		return malformed("message has no From field")
 	}
+	// Sent as it is, it would show every recipient the variables of all. See Unwrap.
+	if strings.HasPrefix(strings.ToLower(strings.TrimSpace(h.get("Content-Type"))), wrappedType) {
+		return malformed("type %s is known in the first %d octets of a message only", wrappedType, maxPeek)
+	}
 	return nil
 }
 

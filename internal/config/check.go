@@ -63,16 +63,23 @@ func (r *reader) checkTogether() {
 	if h.TLS == TLSFiles && h.CertFile == "" && h.KeyFile == "" {
 		r.complain("http.tls", "needs a certificate; set http.cert_file and http.key_file")
 	}
-	if h.TLS == TLSOff && h.CertFile != "" && h.KeyFile != "" {
-		r.complain("http.cert_file", `is not used while http.tls is "off"; write http.tls = "files", or remove the file names`)
+	if h.TLS != TLSFiles && h.CertFile != "" && h.KeyFile != "" {
+		r.complain("http.cert_file", `is not used while http.tls is `+quote(string(h.TLS))+`; write http.tls = "files", or remove the file names`)
 	}
-	if s.CertFile == "" {
-		if s.Listen != "" && len(s.TrustedNetworks) == 0 {
-			r.complain("submission.listen", "nobody could submit here: AUTH needs TLS; set submission.cert_file and submission.key_file")
-		}
-		if s.ListenTLS != "" {
-			r.complain("submission.listen_tls", "needs a certificate; set submission.cert_file and submission.key_file")
-		}
+	if len(s.Listen) > 0 && !s.usable() {
+		r.complain("submission.listen", "nobody could submit here: AUTH needs TLS; set submission.cert_file and submission.key_file")
+	}
+	if s.TLS == TLSOff && len(s.ListenTLS) > 0 {
+		r.complain("submission.listen_tls", "needs a certificate; set submission.cert_file and submission.key_file")
+	}
+	if s.TLS == TLSFiles && s.CertFile == "" && s.KeyFile == "" {
+		r.complain("submission.tls", "needs a certificate; set submission.cert_file and submission.key_file")
+	}
+	if s.TLS != TLSFiles && s.CertFile != "" && s.KeyFile != "" {
+		r.complain("submission.cert_file", `is not used while submission.tls is `+quote(string(s.TLS))+`; write submission.tls = "files", or remove the file names`)
+	}
+	if r.config.UsesACME() && r.config.ACME.Listen == "" && h.TLS != TLSACME {
+		r.complain("acme.listen", `is needed: without it the authority could only ask at the API, and there http.tls is `+quote(string(h.TLS)))
 	}
 	if d := r.config.Delivery; d.MaxConnectionsPerNextHop > d.MaxConnections {
 		r.complain("delivery.max_connections_per_next_hop", "is more than delivery.max_connections allows altogether; make it smaller")
@@ -84,12 +91,17 @@ func (r *reader) checkTogether() {
 func (r *reader) checkListeners() {
 	c := r.config
 	first := make(map[string]string)
-	for _, l := range []Setting{
-		{"http.listen", c.HTTP.Listen},
-		{"http.admin_listen", c.HTTP.AdminListen},
-		{"submission.listen", c.Submission.Listen},
-		{"submission.listen_tls", c.Submission.ListenTLS},
-	} {
+	all := []Setting{{"http.listen", c.HTTP.Listen}, {"http.admin_listen", c.HTTP.AdminListen}}
+	for _, address := range c.Submission.Listen {
+		all = append(all, Setting{"submission.listen", address})
+	}
+	for _, address := range c.Submission.ListenTLS {
+		all = append(all, Setting{"submission.listen_tls", address})
+	}
+	if c.UsesACME() {
+		all = append(all, Setting{"acme.listen", c.ACME.Listen})
+	}
+	for _, l := range all {
 		if l.Value == "" || strings.HasSuffix(l.Value, ":0") {
 			continue
 		}
@@ -106,6 +118,15 @@ func checkHostname(c *Config) error {
 	if name == "" {
 		return errors.New(`is missing; write the full name of this host, such as "mx.example.com"`)
 	}
+	ascii, err := hostname(name)
+	if err == nil {
+		c.Server.Hostname = ascii
+	}
+	return err
+}
+
+// hostname returns the name of a host in A-labels.
+func hostname(name string) (string, error) {
 	profile := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(true), idna.VerifyDNSLength(true))
 	ascii, err := profile.ToASCII(name)
 	if err == nil {
@@ -115,10 +136,9 @@ func checkHostname(c *Config) error {
 		}
 	}
 	if err != nil {
-		return errors.New(`is not the full name of a host; write one with a domain, such as "mx.example.com"`)
+		return "", errors.New(`is not the full name of a host; write one with a domain, such as "mx.example.com"`)
 	}
-	c.Server.Hostname = ascii
-	return nil
+	return ascii, nil
 }
 
 // checkEvidence allows as long as events (0), or longer: evidence that goes before its
@@ -146,11 +166,35 @@ func checkPublicURL(c *Config) error {
 	return nil
 }
 
-func checkHTTPTLS(c *Config) error {
-	if c.HTTP.TLS == "acme" {
-		return errors.New(`acme is not available in this version; write "files" with http.cert_file and http.key_file, or "off"`)
+func checkHTTPTLS(c *Config) error { return oneOf(c.HTTP.TLS, TLSOff, TLSFiles, TLSACME) }
+
+func checkDirectory(c *Config) error {
+	u, err := url.Parse(c.ACME.Directory)
+	if err != nil || u.Host == "" || u.Scheme != "https" || u.User != nil {
+		return errors.New(`is not the URL of an ACME directory; write https:// and a host, such as "https://acme-v02.api.letsencrypt.org/directory"`)
 	}
-	return oneOf(c.HTTP.TLS, TLSOff, TLSFiles)
+	return nil
+}
+
+// maxNames is how many names a certificate may have; Let's Encrypt allows as many.
+const maxNames = 100
+
+func checkNames(c *Config) error {
+	if len(c.ACME.Names) > maxNames {
+		return fmt.Errorf("has %d names; a certificate may have up to %d", len(c.ACME.Names), maxNames)
+	}
+	seen := make(map[string]bool)
+	for i, name := range c.ACME.Names {
+		ascii, err := hostname(name)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s %w", quote(cut(name)), err)
+		case seen[ascii]:
+			return fmt.Errorf("%s is there twice; remove one", ascii)
+		}
+		seen[ascii], c.ACME.Names[i] = true, ascii
+	}
+	return nil
 }
 
 func checkDatabase(c *Config) error {
@@ -164,10 +208,11 @@ func checkDatabase(c *Config) error {
 	return errors.New("is not a database that this version knows; leave database.url empty")
 }
 
-func checkTrustedNetworks(c *Config) error {
-	for _, p := range c.Submission.TrustedNetworks {
+// checkNetworks refuses networks that are everybody. why tells what would come of it, and what to write.
+func checkNetworks(networks []netip.Prefix, why string) error {
+	for _, p := range networks {
 		if p.Bits() == 0 {
-			return fmt.Errorf("%s is everybody: this host would relay mail for the whole world; name the networks of your own applications", p)
+			return fmt.Errorf("%s is everybody: %s", p, why)
 		}
 	}
 	return nil
@@ -198,8 +243,20 @@ func checkSourceAddresses(c *Config) error {
 	return nil
 }
 
-func checkRetry(c *Config) error {
-	waits := c.Delivery.Retry
+func checkRetry(c *Config) error { return checkWaits(c.Delivery.Retry) }
+
+func checkWebhookRetry(c *Config) error { return checkWaits(c.Webhooks.Retry) }
+
+func checkAllowPrivate(c *Config) error {
+	for _, p := range c.Webhooks.AllowPrivate {
+		if p.Addr().Is4In6() {
+			return fmt.Errorf("%s is a network of IPv4 in the form of IPv6; write it as one of IPv4", p)
+		}
+	}
+	return nil
+}
+
+func checkWaits(waits []time.Duration) error {
 	if len(waits) == 0 || len(waits) > maxWaits {
 		return fmt.Errorf(`has %d waits; write 1 to %d, such as ["10m", "30m", "2h"]`, len(waits), maxWaits)
 	}

@@ -26,8 +26,10 @@ type Config struct {
 	Accept     Accept
 	Delivery   Delivery
 	TLSRPT     TLSRPT
+	Webhooks   Webhooks
 	Database   Database
 	Retention  Retention
+	ACME       ACME
 	Log        Log
 
 	base string // the folder that relative paths counted from
@@ -62,28 +64,56 @@ func (h HTTP) BaseURL() string {
 	if strings.HasPrefix(listen, ":") {
 		listen = "localhost" + listen
 	}
-	if h.TLS == TLSFiles {
+	if h.TLS != TLSOff {
 		return "https://" + listen
 	}
 	return "http://" + listen
 }
 
-// TLSMode says where the API's certificate comes from.
+// TLSMode says where a door's certificate comes from.
 type TLSMode string
 
-// The modes of http.tls. The design also knows acme, which this version refuses.
+// The modes of http.tls and submission.tls.
 const (
-	TLSOff   TLSMode = "off"   // plain HTTP, for a loopback address or behind a proxy
+	TLSOff   TLSMode = "off"   // none: for a loopback address, or behind a proxy
 	TLSFiles TLSMode = "files" // CertFile and KeyFile
+	TLSACME  TLSMode = "acme"  // from a certification authority, see ACME
 )
+
+// Listeners are addresses to listen on, host:port each; none is off.
+type Listeners []string
 
 // Submission is the SMTP door.
 type Submission struct {
-	Listen          string // host:port with STARTTLS; empty is off
-	ListenTLS       string // host:port with implicit TLS (RFC 8314); empty is off
-	CertFile        string // PEM with its chain; empty: no TLS and therefore no AUTH
+	Listen          Listeners // with STARTTLS
+	ListenTLS       Listeners // with implicit TLS (RFC 8314)
+	TLS             TLSMode   // off: no TLS and therefore, unless AuthWithoutTLS, no AUTH
+	CertFile        string    // PEM with its chain; set when TLS is TLSFiles
 	KeyFile         string
 	TrustedNetworks []netip.Prefix // may submit without AUTH; masked
+	AuthWithoutTLS  bool           // offer AUTH in the clear too
+	ProxyNetworks   []netip.Prefix // clients in them are proxies that say who comes by them; masked
+}
+
+// ACME says how certificates are got from a certification authority (RFC 8555). It counts where
+// http.tls or submission.tls is TLSACME.
+type ACME struct {
+	Email     string   // where the authority writes to; empty: it does not
+	Directory string   // URL of the authority
+	CAFile    string   // PEM; roots of the directory's own certificate; empty: the system's
+	Names     []string // host names of the certificate, A-labels; none: Server.Hostname
+	Listen    string   // host:port that the authority reaches as port 80 of every name; empty: it does not
+}
+
+// UsesACME reports whether certificates are got from a certification authority.
+func (c Config) UsesACME() bool { return c.HTTP.TLS == TLSACME || c.Submission.TLS == TLSACME }
+
+// CertificateNames are the names of the certificate that is got by ACME.
+func (c Config) CertificateNames() []string {
+	if len(c.ACME.Names) > 0 {
+		return c.ACME.Names
+	}
+	return []string{c.Server.Hostname}
 }
 
 // Accept is what both doors ask of a message.
@@ -113,6 +143,14 @@ type TLSRPT struct {
 	From         string // an address; empty: no reports
 	Organization string // who reports; empty: the domain of From
 	Contact      string // an address; empty: From
+}
+
+// Webhooks is how users' servers are told of events.
+type Webhooks struct {
+	Retry          []time.Duration // waits between attempts; none after the last one; never empty
+	Timeout        time.Duration   // of one attempt
+	MaxConnections int             // to all targets together
+	AllowPrivate   []netip.Prefix  // loopback, private and link-local addresses that may be called; masked
 }
 
 // Database says where queue and log live.

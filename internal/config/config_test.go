@@ -35,11 +35,16 @@ func TestEmptyFileWithHostnameIsTheDefault(t *testing.T) {
 	}
 	want := config.Config{
 		Server: config.Server{Hostname: "mx.example.com", DataDir: "/etc/sealpost/data"},
-		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", TLS: config.TLSOff},
+		HTTP:   config.HTTP{Listen: "127.0.0.1:8080", TLS: config.TLSOff}, Submission: config.Submission{TLS: config.TLSOff},
+		ACME:   config.ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory", Listen: ":80"},
 		Accept: config.Accept{ScheduleHorizon: 72 * time.Hour},
 		Delivery: config.Delivery{
 			Port: 25, Lifetime: 8 * time.Hour, MaxConnections: 1000, MaxConnectionsPerNextHop: 20,
 			Retry: []time.Duration{10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
+		},
+		Webhooks: config.Webhooks{
+			Retry:   []time.Duration{5 * time.Minute, 10 * time.Minute, 15 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour},
+			Timeout: 15 * time.Second, MaxConnections: 1000,
 		},
 		Retention: config.Retention{Content: 72 * time.Hour, Events: 720 * time.Hour},
 		Log:       config.Log{Format: config.LogText, Level: config.LogInfo},
@@ -70,6 +75,14 @@ listen_tls = "localhost:465"
 cert_file = "s.crt"
 key_file = "s.key"
 trusted_networks = ["192.0.2.0/24", "2001:db8::1"]
+auth_without_tls = true
+proxy_networks = ["10.0.0.5"]
+[acme]
+email = "admin@example.com"
+directory = "https://ca.example.com/acme"
+ca_file = "acme.pem"
+names = ["MX.example.com", "mäil.example.com"]
+listen = "127.0.0.1:8402"
 [accept]
 allow_unverified_domains = true
 schedule_horizon = "168h"
@@ -88,6 +101,11 @@ max_connections_per_next_hop = 10
 from = "tls-reports@example.com"
 organization = "Exämple Ltd"
 contact = "postmaster@example.com"
+[webhooks]
+allow_private = ["10.0.0.0/8", "fd00::/8"]
+retry = ["1s"]
+timeout = "5s"
+max_connections = 50
 [database]
 url = ""
 [retention]
@@ -109,21 +127,25 @@ func TestEverySettingCanBeSet(t *testing.T) {
 		Server: config.Server{Hostname: "mx.xn--bcher-kva.example", DataDir: "/var/lib/sealpost"},
 		HTTP: config.HTTP{Listen: ":443", AdminListen: "127.0.0.1:9090", PublicURL: "https://mail.example.com", TLS: config.TLSFiles,
 			CertFile: "/etc/tls/api.crt", KeyFile: "/keys/api.key"},
-		Submission: config.Submission{Listen: "[::1]:2587", ListenTLS: "localhost:465", CertFile: "/etc/s.crt", KeyFile: "/etc/s.key",
-			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
+		Submission: config.Submission{Listen: config.Listeners{"[::1]:2587"}, ListenTLS: config.Listeners{"localhost:465"}, TLS: config.TLSFiles, CertFile: "/etc/s.crt", KeyFile: "/etc/s.key",
+			TrustedNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
+			AuthWithoutTLS:  true, ProxyNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")}},
+		ACME:   config.ACME{Email: "admin@example.com", Directory: "https://ca.example.com/acme", CAFile: "/etc/acme.pem", Names: []string{"mx.example.com", "xn--mil-qla.example.com"}, Listen: "127.0.0.1:8402"},
 		Accept: config.Accept{AllowUnverifiedDomains: true, ScheduleHorizon: 168 * time.Hour},
 		Delivery: config.Delivery{Port: 2525, Resolver: "[::1]:5353", ResolverTrusted: true, AllowPrivateMX: true, CAFile: "/etc/ca.pem",
 			SourceAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("2001:db8::25")},
 			Retry:           []time.Duration{100 * time.Millisecond, 90 * time.Minute}, Lifetime: 120 * time.Hour,
 			MaxConnections: 10, MaxConnectionsPerNextHop: 10},
-		TLSRPT:    config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
+		TLSRPT: config.TLSRPT{From: "tls-reports@example.com", Organization: "Exämple Ltd", Contact: "postmaster@example.com"},
+		Webhooks: config.Webhooks{Retry: []time.Duration{time.Second}, Timeout: 5 * time.Second, MaxConnections: 50,
+			AllowPrivate: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}},
 		Retention: config.Retention{Events: 24 * time.Hour, Evidence: 8760 * time.Hour},
 		Log:       config.Log{Format: config.LogJSON, Level: config.LogDebug},
 	}
 	if diff := cmp.Diff(want, got, compare()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
-	if got, want := len(got.Changed()), len(got.Settings())-1; got != want { // all but database.url
+	if got, want := len(got.Changed()), len(got.Settings())-2; got != want { // all but database.url, and submission.tls, which follows from the files
 		t.Errorf("changed: got %d settings, want %d", got, want)
 	}
 }
@@ -167,9 +189,17 @@ func TestMistakesNamePlaceValueAndRemedy(t *testing.T) {
 		{"reports by two lines", host + "[tlsrpt]\norganization = \"a\\nb\"", nil, []string{`must be one line of at most 100 characters`}},
 		{"public address without scheme", host + "[http]\npublic_url = \"mail.example.com\"", nil,
 			[]string{`s.toml:4: http.public_url = "mail.example.com": is not the address of a site; write http:// or https://`}},
-		{"acme", host + "[http]\ntls = \"acme\"", nil,
-			[]string{`s.toml:4: http.tls = "acme": acme is not available in this version; write "files"`}},
-		{"unknown TLS mode", host + "[http]\ntls = \"on\"", nil, []string{`s.toml:4: http.tls = "on": is not one of the choices; write "off" or "files"`}},
+		{"authority that is not asked by HTTPS", host + "[acme]\ndirectory = \"http://ca.example.com/\"", nil, []string{`acme.directory = "http://ca.example.com/": is not the URL of an ACME directory`}},
+		{"authority that could ask nowhere", host + "[submission]\ntls = \"acme\"\n[acme]\nlisten = \"\"", nil, []string{`s.toml:6: acme.listen = "": is needed`}},
+		{"authority at the port of the API", host + "[http]\ntls = \"acme\"\nlisten = \":80\"", nil, []string{`acme.listen: is the address of http.listen already`}},
+		{"a name that is none", host + "[acme]\nnames = [\"mx.example.com\", \"mx\"]", nil, []string{`"mx" is not the full name of a host`}},
+		{"a name twice", host + "[acme]\nnames = [\"mx.example.com\", \"MX.example.com\"]", nil, []string{`mx.example.com is there twice`}},
+		{"files not used for submission", host + "[submission]\ntls = \"acme\"\ncert_file = \"c\"\nkey_file = \"k\"", nil, []string{`submission.cert_file = "c": is not used while submission.tls is "acme"`}},
+		{"no files for submission", host + "[submission]\ntls = \"files\"", nil, []string{`submission.tls = "files": needs a certificate`}},
+		{"one of several listeners", host + "[submission]\nauth_without_tls = true\nlisten = [\":25\", \"25\"]", nil, []string{`"25": is not an address with a port`}},
+		{"listener twice in a list", host + "[submission]\nauth_without_tls = true\nlisten = [\":25\", \":25\"]", nil, []string{`is the address of submission.listen already`}},
+		{"everybody a proxy", host + "[submission]\nproxy_networks = [\"::/0\"]", nil, []string{`::/0 is everybody: everybody could then say to be anybody`}},
+		{"unknown TLS mode", host + "[http]\ntls = \"on\"", nil, []string{`s.toml:4: http.tls = "on": is not one of the choices; write "off", "files" or "acme"`}},
 		{"files without names", host + "[http]\ntls = \"files\"", nil, []string{`s.toml:4: http.tls = "files": needs a certificate; set http.cert_file and http.key_file`}},
 		{"certificate without key", host + "[http]\ntls = \"files\"\ncert_file = \"c\"", nil, []string{`http.key_file: is missing; it must name the key of http.cert_file`}},
 		{"certificate that is not used", host + "[http]\ncert_file = \"c\"\nkey_file = \"k\"", nil,
@@ -270,6 +300,9 @@ func TestSubmissionOpensWhenSomebodyCouldUseIt(t *testing.T) {
 		{"nothing said", "", ""},
 		{"certificate", "cert_file = \"c\"\nkey_file = \"k\"", ":587"},
 		{"trusted network", "trusted_networks = [\"127.0.0.1\"]", ":587"},
+		{"several addresses", "trusted_networks = [\"127.0.0.1\"]\nlisten = [\":25\", \":587\", \":2525\"]", ":25 :587 :2525"},
+		{"AUTH in the clear", "auth_without_tls = true", ":587"},
+		{"the API's certificate", "tls = \"acme\"", ":587"},
 		{"certificate, but turned off", "cert_file = \"c\"\nkey_file = \"k\"\nlisten = \"\"", ""},
 	}
 	for _, tt := range tests {
@@ -278,7 +311,7 @@ func TestSubmissionOpensWhenSomebodyCouldUseIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := c.Submission.Listen; got != tt.want {
+			if got := strings.Join(c.Submission.Listen, " "); got != tt.want {
 				t.Errorf("listen: got %q, want %q", got, tt.want)
 			}
 		})

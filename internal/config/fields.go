@@ -39,9 +39,12 @@ func sections() []section {
 		{"server", "The host, and where it keeps its data.", serverFields()},
 		{"http", "The HTTP API.", httpFields()},
 		{"submission", "SMTP submission. It is off until there is a certificate or a trusted network.", submissionFields()},
+		{"acme", "Certificates from a certification authority (RFC 8555, such as Let's Encrypt), got and renewed without a restart, where `http.tls` or `submission.tls` is `acme`. " +
+			"They are kept in `server.data_dir`. Use means that you agree to the authority's terms of service.", acmeFields()},
 		{"accept", "What a message must be like, on both doors.", acceptFields()},
 		{"delivery", "How mail leaves for the MX hosts of its recipients.", deliveryFields()},
 		{"tlsrpt", "Daily reports about TLS to recipient domains that ask for them (RFC 8460). They are off until `tlsrpt.from` is set.", tlsrptFields()},
+		{"webhooks", "Calls that tell users' servers of events.", webhookFields()},
 		{"database", "Where queue and log live.", []field{{
 			key: "database.url", target: func(c *Config) any { return &c.Database.URL }, value: `""`,
 			doc:   "Empty is the embedded store in `server.data_dir`. PostgreSQL (`postgres://…`) is not available in this version.",
@@ -86,7 +89,7 @@ func httpFields() []field {
 			doc:   "The address under which clients reach the API, for links in its answers and in tracked mail. Empty: answers use what the request or `http.listen` suggests, and mail of domains without a tracking host is not tracked.",
 			check: checkPublicURL},
 		{key: "http.tls", target: func(c *Config) any { return &c.HTTP.TLS }, value: `"off"`,
-			doc:   "`off` is plain HTTP; `files` uses `http.cert_file` and `http.key_file`. `acme` is not available in this version.",
+			doc:   "`off` is plain HTTP; `files` uses `http.cert_file` and `http.key_file`; `acme` gets a certificate by itself, see [acme].",
 			check: checkHTTPTLS},
 		{key: "http.cert_file", target: func(c *Config) any { return &c.HTTP.CertFile }, value: `""`, example: `"tls/api.crt"`, path: true,
 			doc: "PEM file with the certificate and its chain, for `http.tls = \"files\"`."},
@@ -99,18 +102,51 @@ func submissionFields() []field {
 	return []field{
 		{key: "submission.listen", target: func(c *Config) any { return &c.Submission.Listen }, value: `""`, example: `":587"`,
 			automatic: "`\":587\"` once there is a certificate or a trusted network, otherwise off",
-			doc:       "Address and port for submission with STARTTLS. Empty turns it off. AUTH is only offered inside TLS.",
-			check:     func(c *Config) error { return listenAddress(c.Submission.Listen) }},
+			doc: "Address and port for submission with STARTTLS, or a list of them, such as `[\":25\", \":587\", \":2525\"]`. Empty turns it off. " +
+				"AUTH is only offered inside TLS, unless `submission.auth_without_tls` says otherwise."},
 		{key: "submission.listen_tls", target: func(c *Config) any { return &c.Submission.ListenTLS }, value: `""`, example: `":465"`,
-			doc:   "Address and port for submission with implicit TLS (RFC 8314). Empty turns it off.",
-			check: func(c *Config) error { return listenAddress(c.Submission.ListenTLS) }},
+			doc: "Address and port for submission with implicit TLS (RFC 8314), or a list of them. Empty turns it off."},
+		{key: "submission.tls", target: func(c *Config) any { return &c.Submission.TLS }, value: `"off"`, example: `"acme"`,
+			automatic: "`files` where `submission.cert_file` is set, else `acme` where `http.tls` is, otherwise `off`",
+			doc:       "Where this door's certificate comes from: `files` uses `submission.cert_file` and `submission.key_file`; `acme` gets one by itself, the same as for the API, see [acme]; `off` is no TLS on this door.",
+			check:     func(c *Config) error { return oneOf(c.Submission.TLS, TLSOff, TLSFiles, TLSACME) }},
 		{key: "submission.cert_file", target: func(c *Config) any { return &c.Submission.CertFile }, value: `""`, example: `"tls/submission.crt"`, path: true,
 			doc: "PEM file with the certificate and its chain. Without it there is no TLS on this door, and therefore no AUTH."},
 		{key: "submission.key_file", target: func(c *Config) any { return &c.Submission.KeyFile }, value: `""`, example: `"tls/submission.key"`, path: true,
 			doc: "PEM file with the key of `submission.cert_file`."},
 		{key: "submission.trusted_networks", target: func(c *Config) any { return &c.Submission.TrustedNetworks }, value: `[]`, example: `["192.0.2.0/24"]`,
-			doc:   "Clients in these networks may submit without AUTH, for every domain. Everybody who can send from an address in them can send mail.",
-			check: checkTrustedNetworks},
+			doc: "Clients in these networks may submit without AUTH, for every domain. Everybody who can send from an address in them can send mail.",
+			check: func(c *Config) error {
+				return checkNetworks(c.Submission.TrustedNetworks, "this host would relay mail for the whole world; name the networks of your own applications")
+			}},
+		{key: "submission.auth_without_tls", target: func(c *Config) any { return &c.Submission.AuthWithoutTLS }, value: `false`,
+			doc: "`true` also offers AUTH before STARTTLS, for programs that cannot do TLS. Their passwords can then be read on the way, and used by whoever reads them."},
+		{key: "submission.proxy_networks", target: func(c *Config) any { return &c.Submission.ProxyNetworks }, value: `[]`, example: `["10.0.0.5"]`,
+			doc: "Proxies that begin every connection with a PROXY header, version 1 or 2, which says who comes by them (HAProxy's `send-proxy` and `send-proxy-v2`, and load balancers). " +
+				"Connections from these networks without the header are closed; from elsewhere it is refused.",
+			check: func(c *Config) error {
+				return checkNetworks(c.Submission.ProxyNetworks, "everybody could then say to be anybody; name your proxies")
+			}},
+	}
+}
+
+func acmeFields() []field {
+	return []field{
+		{key: "acme.email", target: func(c *Config) any { return &c.ACME.Email }, value: `""`, example: `"admin@example.com"`,
+			doc:   "The address by which the authority reaches you. Empty registers without one.",
+			check: func(c *Config) error { return checkAddress(c.ACME.Email) }},
+		{key: "acme.directory", target: func(c *Config) any { return &c.ACME.Directory }, value: `"https://acme-v02.api.letsencrypt.org/directory"`,
+			doc:   "The authority, by the URL of its ACME directory. To try things out without its limits: `https://acme-staging-v02.api.letsencrypt.org/directory`.",
+			check: checkDirectory},
+		{key: "acme.ca_file", target: func(c *Config) any { return &c.ACME.CAFile }, value: `""`, example: `"tls/our-ca.pem"`, path: true,
+			doc: "PEM file with the roots that the directory's own certificate must lead to, for an authority of your own. Empty is the system's roots."},
+		{key: "acme.names", target: func(c *Config) any { return &c.ACME.Names }, value: `[]`, example: `["mx.example.com", "mail.example.com"]`,
+			doc:   "The host names of the certificate. Empty is `server.hostname`. All of them must lead to this host.",
+			check: checkNames},
+		{key: "acme.listen", target: func(c *Config) any { return &c.ACME.Listen }, value: `":80"`,
+			doc: "Address and port on which the authority is answered (HTTP-01). It asks at port 80 of every name, so this must be where that leads. " +
+				"Empty turns it off; then the API must be reached at port 443 with `http.tls = \"acme\"` (TLS-ALPN-01).",
+			check: func(c *Config) error { return listenAddress(c.ACME.Listen) }},
 	}
 }
 
@@ -192,6 +228,26 @@ func tlsrptFields() []field {
 	}
 }
 
+func webhookFields() []field {
+	return []field{
+		{key: "webhooks.allow_private", target: func(c *Config) any { return &c.Webhooks.AllowPrivate }, value: `[]`, example: `["10.0.0.0/8"]`,
+			doc: "Networks with loopback, private and link-local addresses that webhooks may be in. Without it only public addresses are called: " +
+				"whoever may set a webhook could make Sealpost call what is in your network. Cloud metadata addresses and Sealpost's own listeners are never called.",
+			check: checkAllowPrivate},
+		{key: "webhooks.retry", target: func(c *Config) any { return &c.Webhooks.Retry }, value: `["5m", "10m", "15m", "1h", "2h", "4h"]`,
+			doc:   "How long to wait after the first, second, … call that was not answered with 200. After the last wait one more call is made, then the event is given up. Each from 100ms to 24h, at most 50.",
+			check: checkWebhookRetry},
+		{key: "webhooks.timeout", target: func(c *Config) any { return &c.Webhooks.Timeout }, value: `"15s"`,
+			doc: "How long one call may take, from connecting to the end of the answer. From 100ms to 2m.",
+			check: func(c *Config) error {
+				return between(c.Webhooks.Timeout, 100*time.Millisecond, 2*time.Minute, formatDuration)
+			}},
+		{key: "webhooks.max_connections", target: func(c *Config) any { return &c.Webhooks.MaxConnections }, value: `1000`,
+			doc:   "Calls under way at once, all webhooks together. From 1 to 20000; each needs a file descriptor. One webhook has 64 at most.",
+			check: func(c *Config) error { return between(c.Webhooks.MaxConnections, 1, 20000, decimal) }},
+	}
+}
+
 // allFields returns the fields of all sections by key.
 func allFields() map[string]field {
 	byKey := make(map[string]field)
@@ -238,6 +294,7 @@ func (c Config) Settings() []Setting {
 func (c Config) Changed() []Setting {
 	defaults := Default()
 	defaults.resolvePaths(c.base)
+	defaults.Submission.TLS = c.usualSubmissionTLS()
 	defaults.Submission.Listen = c.Submission.usualListen()
 	usual := defaults.Settings()
 	var changed []Setting

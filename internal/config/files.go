@@ -28,6 +28,11 @@ func (c Config) CheckFiles() error {
 			complain("submission.cert_file", c.Submission.CertFile, err)
 		}
 	}
+	if c.UsesACME() && c.ACME.CAFile != "" {
+		if err := checkAuthorities(c.ACME.CAFile); err != nil {
+			complain("acme.ca_file", c.ACME.CAFile, err)
+		}
+	}
 	if c.Delivery.CAFile != "" {
 		if err := checkAuthorities(c.Delivery.CAFile); err != nil {
 			complain("delivery.ca_file", c.Delivery.CAFile, err)

@@ -240,17 +240,37 @@ func foreign(name string) bool {
 
 // automatic fills in defaults that depend on other settings.
 func (r *reader) automatic() {
+	if _, set := r.origin["submission.tls"]; !set {
+		r.config.Submission.TLS = r.config.usualSubmissionTLS()
+	}
 	if _, set := r.origin["submission.listen"]; !set {
 		r.config.Submission.Listen = r.config.Submission.usualListen()
 	}
 }
 
-// usualListen is the default of Listen: a door that nobody could use stays shut.
-func (s Submission) usualListen() string {
-	if s.CertFile != "" || len(s.TrustedNetworks) > 0 {
-		return ":587"
+// usualSubmissionTLS is the default of submission.tls: files where they are named, else the
+// certificate of the API if it gets one itself.
+func (c Config) usualSubmissionTLS() TLSMode {
+	switch {
+	case c.Submission.CertFile != "" || c.Submission.KeyFile != "":
+		return TLSFiles
+	case c.HTTP.TLS == TLSACME:
+		return TLSACME
 	}
-	return ""
+	return TLSOff
+}
+
+// usualListen is the default of Listen: a door that nobody could use stays shut.
+func (s Submission) usualListen() Listeners {
+	if s.usable() {
+		return Listeners{":587"}
+	}
+	return nil
+}
+
+// usable reports whether there is anybody who could submit.
+func (s Submission) usable() bool {
+	return s.TLS != TLSOff || s.AuthWithoutTLS || len(s.TrustedNetworks) > 0
 }
 
 // resolvePaths makes relative paths absolute. An empty folder leaves them alone.

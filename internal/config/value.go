@@ -23,6 +23,23 @@ func set(target, value any) error {
 		return text(value, func(s string) error { *t = LogFormat(s); return nil })
 	case *LogLevel:
 		return text(value, func(s string) error { *t = LogLevel(s); return nil })
+	case *Listeners:
+		if s, ok := value.(string); ok { // one needs no list
+			value = []any{}
+			if s != "" {
+				value = []any{s}
+			}
+		}
+		var all []string
+		if err := list(&all, value, func(s string) (string, error) { return s, listenAddress(s) }); err != nil {
+			return err
+		}
+		if *t = nil; len(all) > 0 {
+			*t = all
+		}
+		return nil
+	case *[]string:
+		return list(t, value, func(s string) (string, error) { return s, nil })
 	case *bool:
 		b, ok := value.(bool)
 		if !ok {
@@ -71,7 +88,7 @@ func setText(target any, s string) error {
 			return errors.New("write a whole number")
 		}
 		return set(target, n)
-	case *[]time.Duration, *[]netip.Prefix, *[]netip.Addr:
+	case *[]time.Duration, *[]netip.Prefix, *[]netip.Addr, *[]string, *Listeners:
 		items := []any{}
 		for item := range strings.SplitSeq(s, ",") {
 			if item = strings.TrimSpace(item); item != "" {
@@ -162,6 +179,13 @@ func format(target any) string {
 		return quote(string(*t))
 	case *LogLevel:
 		return quote(string(*t))
+	case *Listeners:
+		if len(*t) > 1 {
+			return formatList(*t, func(s string) string { return s })
+		}
+		return quote(strings.Join(*t, ""))
+	case *[]string:
+		return formatList(*t, func(s string) string { return s })
 	case *bool:
 		return strconv.FormatBool(*t)
 	case *int:

@@ -16,9 +16,10 @@ import (
 
 // A fakeStore knows logins of example.com.
 type fakeStore struct {
-	mu     sync.Mutex
-	logins map[string]store.Credential
-	err    error
+	allowed []store.AllowedAddress
+	mu      sync.Mutex
+	logins  map[string]store.Credential
+	err     error
 }
 
 func (f *fakeStore) Credential(_ context.Context, login string) (store.Credential, error) {
@@ -36,6 +37,10 @@ func (f *fakeStore) Credential(_ context.Context, login string) (store.Credentia
 
 func (f *fakeStore) DomainByID(_ context.Context, id int64) (store.Domain, error) {
 	return store.Domain{ID: id, Name: "example.com"}, nil
+}
+
+func (f *fakeStore) Account(context.Context, int64) (store.Account, error) {
+	return store.Account{Settings: store.AccountSettings{Allowed: f.allowed}}, nil
 }
 
 // newVerifier returns a verifier whose hashes cost next to nothing.
@@ -197,5 +202,20 @@ func TestUnknownLoginsCostTheSame(t *testing.T) {
 	v.decoy = "not a hash" // whoever looks at it fails
 	if _, _, err := v.Check(t.Context(), home, "nobody@example.com", "x"); !errors.Is(err, errHash) {
 		t.Errorf("got %v: the decoy was not evaluated", err)
+	}
+}
+
+// An account's logins are accepted from its addresses only, once it has named any.
+func TestLoginsFromTheAccountsAddresses(t *testing.T) {
+	v, f := newVerifier(t)
+	for from, want := range map[string]bool{"192.0.2.7": true, "::ffff:192.0.2.7": true, "198.51.100.1": false} {
+		f.allowed = nil
+		if _, ok, err := v.Check(t.Context(), netip.MustParseAddr(from), "app@example.com", "secret"); !ok || err != nil {
+			t.Errorf("from %s without a list: %v, %v", from, ok, err)
+		}
+		f.allowed = []store.AllowedAddress{{Prefix: netip.MustParsePrefix("192.0.2.0/24")}}
+		if _, ok, err := v.Check(t.Context(), netip.MustParseAddr(from), "app@example.com", "secret"); ok != want || err != nil {
+			t.Errorf("from %s: %v, %v", from, ok, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ var ErrBusy = errors.New("too many failed logins, try again later")
 type Store interface {
 	Credential(ctx context.Context, login string) (store.Credential, error)
 	DomainByID(ctx context.Context, id int64) (store.Domain, error)
+	Account(ctx context.Context, id int64) (store.Account, error)
 }
 
 // A Verifier checks logins. It is safe for concurrent use.
@@ -73,8 +75,8 @@ func NewVerifier(s Store) (*Verifier, error) {
 }
 
 // Check tells whether the password belongs to the login, and which sending
-// domain the login speaks for. ok is false for a wrong password and an unknown
-// login alike. ErrBusy means that it was not evaluated; other errors are the store's.
+// domain the login speaks for. ok is false for a wrong password, an unknown
+// login, and one that may not be used from there, alike. ErrBusy means that it was not evaluated; other errors are the store's.
 func (v *Verifier) Check(ctx context.Context, from netip.Addr, login, password string) (domain string, ok bool, err error) {
 	login = strings.ToLower(login)
 	network := networkOf(from)
@@ -102,7 +104,20 @@ func (v *Verifier) Check(ctx context.Context, from netip.Addr, login, password s
 		return "", false, fmt.Errorf("look up domain of %s: %w", c.Login, err)
 	}
 	v.succeeded(network, login)
+	if ok, err := v.allowed(ctx, d.AccountID, from); err != nil || !ok {
+		return "", false, err
+	}
 	return d.Name, true, nil
+}
+
+// allowed tells whether the account's logins may be used from the address.
+func (v *Verifier) allowed(ctx context.Context, account int64, from netip.Addr) (bool, error) {
+	a, err := v.store.Account(ctx, account)
+	if err != nil {
+		return false, fmt.Errorf("look up account %d: %w", account, err)
+	}
+	list := a.Settings.Allowed
+	return len(list) == 0 || slices.ContainsFunc(list, func(x store.AllowedAddress) bool { return x.Prefix.Contains(from.Unmap()) }), nil
 }
 
 // matches evaluates a password, or remembers that the same one was right for the

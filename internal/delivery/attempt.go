@@ -49,6 +49,7 @@ type candidate struct {
 	host *target
 	addr netip.Addr
 	req  tlspolicy.Requirement
+	from []netip.Addr // of ours, of the family of addr; none: any
 }
 
 // A fallback is a candidate whose session led to plaintext.
@@ -109,7 +110,7 @@ func (a *attempt) tryGroup(ctx context.Context, hosts []mx.Host, secure bool) {
 			return
 		}
 		for _, addr := range addrs {
-			if f := a.tryFull(ctx, candidate{&host, addr, host.req}); f != nil {
+			if f := a.tryFull(ctx, candidate{&host, addr, host.req, a.sources(addr)}); f != nil {
 				a.postpone(f)
 				fallbacks = append(fallbacks, *f)
 			}
@@ -176,7 +177,7 @@ func (a *attempt) observed(host *target, l *link) {
 func (a *attempt) addresses(ctx context.Context, host *target) []netip.Addr {
 	found := host.addrs
 	if found.State == dnssec.Found {
-		return found.Addrs
+		return a.withinReach(host, found.Addrs)
 	}
 	if ctx.Err() != nil {
 		return nil
@@ -198,7 +199,7 @@ func (a *attempt) reuse(ctx context.Context, host *target, plaintext bool) bool 
 			// However busy a connection in plaintext is: what led to it must be fresh, or one
 			// failed handshake would speak for all the messages that follow.
 			young := plaintext && time.Since(l.seen) < a.d.cfg.IdleLimit
-			return (!l.plain || young) && l.serves(host, a.to.names)
+			return (!l.plain || young) && l.leftFrom(a.job.Envelope.Sources) && l.serves(host, a.to.names)
 		})
 		if l == nil {
 			return false
@@ -309,7 +310,7 @@ func (a *attempt) tryFallback(ctx context.Context, f fallback) {
 		return
 	}
 	a.abandon(f.candidate, l.detail, "plaintext refused: the server demands STARTTLS")
-	a.tryUnverified(ctx, candidate{f.host, f.addr, r})
+	a.tryUnverified(ctx, candidate{f.host, f.addr, r, f.from})
 }
 
 // tryUnverified is the last fallback: TLS with any certificate, on a fresh

@@ -17,6 +17,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/dnssec"
@@ -51,7 +52,10 @@ type Config struct {
 	Port     int    // SMTP port of MX hosts; 0 is 25
 	// Dial opens a connection to an IP address and port, and refuses addresses that
 	// must not be connected to.
-	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// DialFrom is Dial for messages that may leave from certain addresses of ours only: from has at
+	// least one, and all are of the family of the address. Nil: Dial is used for them too.
+	DialFrom func(ctx context.Context, from []netip.Addr, network, address string) (net.Conn, error)
 	Router   Router
 	Verifier *pkix.Verifier
 	Peers    Peers

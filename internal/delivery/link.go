@@ -24,6 +24,7 @@ type link struct {
 	host   string
 	addr   netip.Addr
 	local  string // our address
+	bound  bool   // it was opened for messages that may leave from certain addresses only
 	// session are the facts the connection was judged by. For a plaintext
 	// connection these may be the facts of the one abandoned before it.
 	session     tlspolicy.Session
@@ -81,17 +82,23 @@ func (l *link) quit() {
 }
 
 // dial connects to an address of the host. The greeting is not read yet.
-func (d *Deliverer) dial(ctx context.Context, host string, addr netip.Addr) (*link, error) {
+func (d *Deliverer) dial(ctx context.Context, c candidate) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.ConnectTimeout)
 	defer cancel()
 	opened := time.Now()
-	conn, err := d.cfg.Dial(ctx, "tcp", netip.AddrPortFrom(addr, uint16(d.cfg.Port)).String())
+	dial, address := d.cfg.Dial, netip.AddrPortFrom(c.addr, uint16(d.cfg.Port)).String()
+	if len(c.from) > 0 && d.cfg.DialFrom != nil {
+		dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return d.cfg.DialFrom(ctx, c.from, network, address)
+		}
+	}
+	conn, err := dial(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	l := &link{
 		client: smtpclient.New(conn, smtpclient.Config{Name: d.cfg.HostName, Timeouts: d.cfg.Timeouts}),
-		host:   host, addr: addr, opened: opened,
+		host:   c.host.name, addr: c.addr, opened: opened, bound: len(c.from) > 0,
 	}
 	if a, _, err := net.SplitHostPort(conn.LocalAddr().String()); err == nil {
 		l.local = a
@@ -102,7 +109,7 @@ func (d *Deliverer) dial(ctx context.Context, host string, addr netip.Addr) (*li
 // openPlain connects for plaintext on a fresh connection, on the strength of
 // what was seen on another one.
 func (d *Deliverer) openPlain(ctx context.Context, c candidate, why tlspolicy.Session, seen time.Time) (*link, error) {
-	l, err := d.dial(ctx, c.host.name, c.addr)
+	l, err := d.dial(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +125,7 @@ func (d *Deliverer) openPlain(ctx context.Context, c candidate, why tlspolicy.Se
 // a hello of the given size. The link's session holds the facts, whatever they are.
 // The error is about the connection before STARTTLS only.
 func (d *Deliverer) openTLS(ctx context.Context, c candidate, names []string, small bool) (*link, error) {
-	l, err := d.dial(ctx, c.host.name, c.addr)
+	l, err := d.dial(ctx, c)
 	if err != nil {
 		return nil, err
 	}

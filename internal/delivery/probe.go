@@ -184,7 +184,7 @@ func expand(to *recipient, t *target, preference uint16) []HostCheck {
 // probe looks at one address: greeting, EHLO, STARTTLS, handshake, EHLO, QUIT.
 func (d *Deliverer) probe(ctx context.Context, to *recipient, h *HostCheck) {
 	_, small := d.hellos.get(h.IP)
-	c := candidate{h.target, h.addr, h.target.req}
+	c := candidate{host: h.target, addr: h.addr, req: h.target.req}
 	l, err := d.openTLS(ctx, c, to.names, small)
 	if err == nil && !small && tlspolicy.Judge(c.req, l.session).Action == tlspolicy.SmallHello {
 		l.client.Close()

@@ -43,6 +43,7 @@ func (a *attempt) send(ctx context.Context, l *link, c candidate, v tlspolicy.Ve
 		// In strict mode the verdict saw to the announcement; in hop mode the wish is
 		// handed on where it is understood (RFC 8689 section 4.2.1).
 		RequireTLS: a.to.marking.REQUIRETLS() && l.session.Announced,
+		DSN:        a.job.Envelope.DSN,
 		// A server that demands TLS refuses MAIL. Content that followed at once would have
 		// travelled in the clear for nothing, and Postfix 3.7 takes it for commands. A server
 		// that hangs up between two messages would leave the outcome of content that
@@ -133,7 +134,7 @@ func (a *attempt) session(l *link, c candidate, v tlspolicy.Verdict) *mail.Sessi
 	d.Attempts = append([]mail.TLSDetail(nil), a.trail...)
 	return &mail.Session{
 		MXHost: l.host, TLS: !l.plain, CertificateVerified: !l.plain && v.Verified,
-		UTF8: l.client.Capabilities().Has("SMTPUTF8"), SendingIP: l.local, Detail: d,
+		UTF8: l.client.Capabilities().Has("SMTPUTF8"), DSN: l.client.Capabilities().Has("DSN"), SendingIP: l.local, Detail: d,
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/sealpost/sealpost/internal/store"
 )
 
-// Failures that a follower could not deal with for longer than their retention are still
+// Fates that a follower could not deal with for longer than their retention are still
 // there when it can, if what is pruned waits for Consumed.
 func TestConsumedHoldsTheEventsThatAreStillNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

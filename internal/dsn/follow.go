@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -34,6 +35,9 @@ const (
 	doneCursor = "dsn"
 	planCursor = "dsn-plan"
 )
+
+// types are the events that a notice may be owed for.
+var types = []event.Type{event.FailedPermanent, event.FailedTemporary, event.Delivered}
 
 // An Acceptor takes messages, as accept.Room does.
 type Acceptor interface {
@@ -67,7 +71,7 @@ type Config struct {
 }
 
 // A Follower sends a notice for each message that failed for good and whose sender is
-// owed one. Failures of one message that it sees together make one notice; no failure is
+// owed one. Fates of one message that it sees together make one notice; no failure is
 // in two.
 //
 // It does so through crashes. What it reads at a time is a batch: before the first notice
@@ -176,7 +180,7 @@ func (f *Follower) step(ctx context.Context) (more bool, err error) {
 		}
 		f.plan = end
 	}
-	if err := f.notifyAll(ctx, byMessage(owing)); err != nil {
+	if err := f.notifyAll(ctx, byNotice(owing)); err != nil {
 		return false, err
 	}
 	f.advance(end)
@@ -218,7 +222,7 @@ func (f *Follower) advance(to mail.ID) {
 func (f *Follower) read(ctx context.Context) (end mail.ID, owing []store.EventItem, more bool, err error) {
 	end = f.at
 	for {
-		page, err := f.roles.Journal.Journal(ctx, store.JournalQuery{After: end, Limit: pageSize, Types: []event.Type{event.FailedPermanent}})
+		page, err := f.roles.Journal.Journal(ctx, store.JournalQuery{After: end, Limit: pageSize, Types: types})
 		if err != nil {
 			return 0, nil, false, err
 		}
@@ -289,10 +293,11 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 	case err != nil:
 		return f.stuck(ctx, log, first.ID, fmt.Errorf("read message %v: %w", first.Message, err))
 	}
-	if failures = owed(&m, failures); len(failures) == 0 {
+	action, _ := actionOf(first)
+	if failures = owed(&m, action, failures); len(failures) == 0 {
 		return nil
 	}
-	n, err := noticeOf(&m, failures, f.cfg.Hostname)
+	n, err := noticeOf(&m, action, failures, f.cfg.Hostname)
 	if err != nil {
 		f.lost(ctx, log, slog.LevelError, first.ID, err)
 		return nil
@@ -301,7 +306,7 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 		return err
 	}
 	n.Date = time.Now().UTC()
-	if n.Header, err = f.header(ctx, &m); err != nil {
+	if err := f.original(ctx, &m, &n); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
@@ -342,24 +347,32 @@ func (f *Follower) sent(ctx context.Context, n *Notice, domainID int64) (bool, e
 	return len(page.Items) > 0, nil
 }
 
-// header returns the header section of the message; none if its content is not kept any more.
-func (f *Follower) header(ctx context.Context, m *store.Message) ([]byte, error) {
+// original puts into the notice what comes back of the message: its header section, or all
+// of it where that was asked for and it is not too large; nothing if its content is not kept any more.
+func (f *Follower) original(ctx context.Context, m *store.Message, n *Notice) error {
 	c, err := f.roles.Messages.Content(ctx, m.DomainID, m.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+	if err == nil {
+		n.Whole = n.Whole && c.Size <= maxReturned
+		err = read(c, n)
 	}
-	if err != nil {
-		return nil, err
+	if n.Whole = n.Whole && len(n.Header) > 0; errors.Is(err, store.ErrNotFound) {
+		return nil
 	}
+	return err
+}
+
+func read(c store.Content, n *Notice) error {
 	r, err := c.Open()
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.Close()
-	return readHeader(r)
+	if n.Whole {
+		n.Header, err = io.ReadAll(io.LimitReader(r, maxReturned))
+	} else {
+		n.Header, err = readHeader(r)
+	}
+	return err
 }
 
 // handOver gives the notice to the room behind the doors. It is protected in the same
@@ -377,6 +390,13 @@ func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, m 
 	})
 	var refusal *accept.Error
 	switch {
+	case errors.As(err, &refusal) && refusal.Status < 500 && n.Whole: // within the notice the message is nested too deep, say
+		header, err := readHeader(bytes.NewReader(n.Header))
+		if err != nil {
+			return err
+		}
+		n.Header, n.Whole = header, false
+		return f.handOver(ctx, log, n, m, first)
 	case errors.As(err, &refusal) && refusal.Status < 500: // the domain is gone or another's, or may not send now
 		f.lost(ctx, log, slog.LevelWarn, first, err)
 	case errors.As(err, &refusal) && refusal.Status == http.StatusInternalServerError: // a key that does not sign, say: it may be this notice's alone
@@ -385,7 +405,7 @@ func (f *Follower) handOver(ctx context.Context, log *slog.Logger, n *Notice, m 
 		return fmt.Errorf("accept notice %v: %w", n.ID, err)
 	default:
 		f.notified.Add(1)
-		log.InfoContext(ctx, "sender notified", "notice", receipt.ID.String(), "recipient", n.To.String(), "failures", len(n.Failures))
+		log.InfoContext(ctx, "sender notified", "notice", receipt.ID.String(), "recipient", n.To.String(), "action", n.Action.String(), "recipients", len(n.Fates))
 	}
 	return nil
 }

@@ -469,28 +469,28 @@ func TestRun(t *testing.T) {
 	})
 }
 
-func TestFailureOf(t *testing.T) {
+func TestFateOf(t *testing.T) {
 	host := "mx.one.test"
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		data event.Data
-		want Failure
+		want Fate
 	}{
 		"a server's reply": {event.Data{Reason: "bounce", Status: &event.Status{Code: 550, EnhancedCode: "5.1.1", Message: "no", MXHost: &host}},
-			Failure{Code: 550, Enhanced: "5.1.1", Text: "no", Host: host}},
+			Fate{Code: 550, Enhanced: "5.1.1", Text: "no", Host: host}},
 		"our own": {event.Data{Reason: "generic", Status: &event.Status{Code: 550, EnhancedCode: "5.7.30", Message: "no", Local: true}},
-			Failure{Code: 550, Enhanced: "5.7.30", Text: "no", Local: true}},
+			Fate{Code: 550, Enhanced: "5.7.30", Text: "no", Local: true}},
 		"too old": {event.Data{Reason: "old", Status: &event.Status{Code: 602, Message: "Too old", LastCode: 451, LastMessage: "busy", Local: true, MXHost: &host}},
-			Failure{Expired: true, Code: 451, Text: "busy", Local: true, Host: host}},
-		"nothing known": {event.Data{}, Failure{}},
+			Fate{Expired: true, Code: 451, Text: "busy", Local: true, Host: host}},
+		"nothing known": {event.Data{}, Fate{}},
 	} {
 		item := store.EventItem{Record: event.Record{Time: at, Recipient: "ann@one.test", Data: c.data}}
 		c.want.Recipient, c.want.At = address(t, "ann@one.test"), at
-		if got, err := failureOf(&item); err != nil || got != c.want {
+		if got, err := fateOf(&item); err != nil || got != c.want {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
 	}
-	if _, err := failureOf(&store.EventItem{Record: event.Record{Recipient: "nobody"}}); err == nil {
+	if _, err := fateOf(&store.EventItem{Record: event.Record{Recipient: "nobody"}}); err == nil {
 		t.Error("a recipient that is no address was taken")
 	}
 }

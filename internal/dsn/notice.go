@@ -13,10 +13,34 @@ import (
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
-// A Notice is a DSN about one message whose recipients, all or some, will not be
-// reached. Its texts may be foreign: they are quoted and escaped where they stand.
+// An Action is what a notice tells of its recipients (RFC 3464 section 2.3.3).
+type Action uint8
+
+const (
+	// Failed: the message will never reach them.
+	Failed Action = iota
+	// Delayed: it has not reached them yet, and is still tried.
+	Delayed
+	// Relayed: it was given to a server that does not offer DSN, so that nothing more will
+	// be heard of it (RFC 3461 section 5.2.2).
+	Relayed
+)
+
+var actionNames = [...]string{"failed", "delayed", "relayed"}
+
+// String returns the action as the Action field has it.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return fmt.Sprintf("action %d", uint8(a))
+}
+
+// A Notice is a DSN about one message and what became of it at some of its recipients, the
+// same for all of them. Its texts may be foreign: they are quoted and escaped where they stand.
 type Notice struct {
-	ID           mail.ID // of the first failure's event: names the notice, and delimits its parts
+	Action       Action
+	ID           mail.ID // of the first recipient's event: names the notice, and delimits its parts
 	ReportingMTA string  // our host name
 	From         mail.Address
 	To           mail.Address // reverse-path of the message; never the null one
@@ -25,18 +49,24 @@ type Notice struct {
 	MessageID string    // of the message, without angle brackets; empty: it is not told
 	Subject   string    // of the message, decoded; empty: it is not told
 	Arrival   time.Time // when the message was accepted
-	// RequireTLS: the message is marked with REQUIRETLS. Else it has the field
-	// TLS-Required: No, and the notice gets it too.
+	// EnvelopeID is what the sender called the message by (ENVID); empty: nothing.
+	EnvelopeID string
+	// RequireTLS: the message is marked with REQUIRETLS.
 	RequireTLS bool
+	// TLSOptional: it has the field TLS-Required: No, and the notice gets it too.
+	TLSOptional bool
 	// Header is the header section of the message as it travelled, CRLF line ends, without
 	// the blank line. Empty if it is no longer kept: the notice then has no third part.
-	Header   []byte
-	Failures []Failure // at least one
+	Header []byte
+	// Whole: Header holds the body as well, which is returned with it (RET=FULL).
+	Whole bool
+	Fates []Fate // at least one
 }
 
-// A Failure is one recipient that the message will never reach.
-type Failure struct {
+// A Fate is what became of the message at one recipient.
+type Fate struct {
 	Recipient mail.Address
+	Original  string    // as the sender knew the recipient: type, semicolon, address (ORCPT); empty: not said
 	At        time.Time // of the last attempt, or when it was given up
 	Code      int       // of the reply, three digits; 0: there was none
 	Enhanced  string    // enhanced status code of the reply; empty: none
@@ -44,6 +74,8 @@ type Failure struct {
 	// Local: the reply is in our words. Else it is that of the server at Host.
 	Local bool
 	Host  string // MX host contacted last; empty: none
+	// WantOfTLS: it failed because there was no TLS.
+	WantOfTLS bool
 	// Expired: the message grew too old. Code and Text are those of the last attempt.
 	Expired bool
 }
@@ -74,6 +106,23 @@ func (n *Notice) WriteTo(w io.Writer) (int64, error) {
 }
 
 // boundary cannot occur in a part: the header was written before the id was given.
+func (n *Notice) subject() string {
+	switch n.Action {
+	case Delayed:
+		return "Your message is delayed"
+	case Relayed:
+		return "Your message was handed on"
+	}
+	return "Your message could not be delivered"
+}
+
+func (n *Notice) thirdPart() string {
+	if n.Action == Failed {
+		return "Header of the undelivered message"
+	}
+	return "Header of the message"
+}
+
 func (n *Notice) boundary() string { return "=_dsn_" + n.ID.String() }
 
 // writeHeader writes the header section.
@@ -81,7 +130,7 @@ func (n *Notice) writeHeader(b *bytes.Buffer) {
 	put := func(name, value string) { fmt.Fprintf(b, "%s: %s\r\n", name, value) }
 	put("From", mail.Mailbox{Name: "Mail Delivery System", Address: n.From}.String())
 	put("To", n.To.String())
-	put("Subject", "Your message could not be delivered")
+	put("Subject", n.subject())
 	put("Date", n.Date.Format(time.RFC1123Z))
 	put("Message-ID", "<"+MessageIDOf(n.ID, n.From.Domain)+">")
 	if id := n.MessageID; id != "" && printableASCII(id) {
@@ -89,7 +138,7 @@ func (n *Notice) writeHeader(b *bytes.Buffer) {
 		put("References", "<"+id+">")
 	}
 	put("Auto-Submitted", "auto-replied") // RFC 3834 section 5
-	if !n.RequireTLS {
+	if n.TLSOptional {
 		put("TLS-Required", "No") // RFC 8689 section 6: what the sender wanted of TLS goes for what answers it
 	}
 	put("MIME-Version", "1.0")
@@ -98,19 +147,26 @@ func (n *Notice) writeHeader(b *bytes.Buffer) {
 	b.WriteString("\r\n")
 }
 
-// parts returns the parts in their order (RFC 6522 section 3). The third is never the whole
-// message: of one that is marked with REQUIRETLS the header alone is returned, as if
-// RET=HDRS had been asked for (RFC 8689 section 5), and of others nobody asked for more.
+// parts returns the parts in their order (RFC 6522 section 3). The third is the whole
+// message only of one that failed and for which that was asked for (RFC 3461 section 4.3), and
+// never of one that is marked with REQUIRETLS (RFC 8689 section 5).
 func (n *Notice) parts() []part {
 	list := []part{
 		{media: "text/plain", charset: "utf-8", description: "Notification", content: []byte(n.forPeople())},
 		{media: "message/delivery-status", description: "Delivery report", content: []byte(n.forPrograms())},
 	}
-	if len(n.Header) == 0 {
+	switch {
+	case len(n.Header) == 0:
 		return list
+	case n.Whole:
+		message := part{media: "message/rfc822", description: "Undelivered message", content: n.Header, asIs: true}
+		if header, _, _ := bytes.Cut(n.Header, []byte("\r\n\r\n")); !isASCII(header) {
+			message.media = "message/global" // RFC 6532 section 3.7
+		}
+		return append(list, message)
 	}
 	// A header with octets above 127 has a media type of its own (RFC 6533 section 4.3).
-	header := part{media: "text/rfc822-headers", description: "Header of the undelivered message", content: n.Header}
+	header := part{media: "text/rfc822-headers", description: n.thirdPart(), content: n.Header}
 	if !isASCII(n.Header) {
 		header.media = "message/global-headers"
 	}
@@ -121,6 +177,7 @@ func (n *Notice) parts() []part {
 type part struct {
 	media, charset, description string
 	content                     []byte // lines end with CRLF
+	asIs                        bool   // a message, which must not be encoded (RFC 2046 section 5.2.1)
 }
 
 // maxLine is the longest line of a 7-bit part without its CRLF (RFC 5321 section 4.5.3.1.6).
@@ -134,7 +191,12 @@ func (p *part) write(to *multipart.Writer) error {
 	}
 	plain := isASCII(p.content) && longestLine(p.content) <= maxLine
 	h.Set("Content-Transfer-Encoding", "7bit")
-	if !plain {
+	switch {
+	case plain:
+	case p.asIs:
+		h.Set("Content-Transfer-Encoding", "8bit")
+		plain = true
+	default:
 		h.Set("Content-Transfer-Encoding", "quoted-printable")
 	}
 	w, err := to.CreatePart(h)

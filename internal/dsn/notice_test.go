@@ -38,7 +38,7 @@ func ordinary(t testing.TB) Notice {
 		ID: 0x2a, ReportingMTA: "mail.server.test", From: address(t, "postmaster@sender.test"), To: address(t, "bob@sender.test"),
 		Date: time.Date(2026, 11, 23, 12, 30, 0, 0, time.UTC), MessageID: "m1@sender.test", Subject: "The plan",
 		Arrival: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), RequireTLS: true, Header: []byte(original),
-		Failures: []Failure{{
+		Fates: []Fate{{
 			Recipient: address(t, "ann@one.test"), At: time.Date(2026, 11, 23, 12, 29, 59, 0, time.UTC),
 			Code: 550, Enhanced: "5.1.1", Text: "no such user", Host: "mx.one.test",
 		}},
@@ -48,27 +48,42 @@ func ordinary(t testing.TB) Notice {
 // goldens are notices whose octets are kept in testdata.
 func goldens(t testing.TB) map[string]Notice {
 	several := ordinary(t)
-	several.Failures = append(several.Failures,
-		Failure{Recipient: address(t, "bob@two.test"), At: several.Date, Code: 550, Enhanced: "5.7.30", Local: true, Host: "mx.two.test",
+	several.Fates = append(several.Fates,
+		Fate{Recipient: address(t, "bob@two.test"), At: several.Date, Code: 550, Enhanced: "5.7.30", Local: true, Host: "mx.two.test",
 			Text: "REQUIRETLS was asked for, but the server does not offer it"},
-		Failure{Recipient: address(t, "eve@three.test"), At: several.Date, Expired: true, Code: 451, Text: "4.7.1 come back\nlater", Host: "mx.three.test", Local: true},
-		Failure{Recipient: address(t, `"a b"@four.test`), At: several.Date, Code: 554, Enhanced: "5.7.1", Text: "cancelled", Local: true})
+		Fate{Recipient: address(t, "eve@three.test"), At: several.Date, Expired: true, Code: 451, Text: "4.7.1 come back\nlater", Host: "mx.three.test", Local: true},
+		Fate{Recipient: address(t, `"a b"@four.test`), At: several.Date, Code: 554, Enhanced: "5.7.1", Text: "cancelled", Local: true})
 	foreign := ordinary(t)
 	foreign.Subject = "Größe, 大小"
 	foreign.To = address(t, "jürgen@sender.test")
 	foreign.Header = []byte("From: jürgen@sender.test\r\nSubject: Größe\r\n")
-	foreign.Failures[0].Recipient = address(t, "änn+x@one.test")
-	foreign.Failures[0].Text = "Benutzer existiert nicht: ü"
+	foreign.Fates[0].Recipient = address(t, "änn+x@one.test")
+	foreign.Fates[0].Text = "Benutzer existiert nicht: ü"
 	hostile := ordinary(t)
 	hostile.Subject = "a\r\nBcc: x@y.test\x1b[2J"
 	hostile.MessageID = "m1 <x>@sender.test"
-	hostile.Failures[0].Text = "no\x1b[31m\r\nStatus: 2.0.0\n\n--=_dsn_000000000000002a\n.\n\u202Egnol " + strings.Repeat("x", 5000)
+	hostile.Fates[0].Text = "no\x1b[31m\r\nStatus: 2.0.0\n\n--=_dsn_000000000000002a\n.\n\u202Egnol " + strings.Repeat("x", 5000)
 	gone := ordinary(t)
 	gone.Header = nil
 	optional := ordinary(t)
-	optional.RequireTLS = false
-	optional.Failures[0].Code, optional.Failures[0].Enhanced, optional.Failures[0].Text = 530, "5.7.0", "Must issue a STARTTLS command first"
-	return map[string]Notice{"optional": optional, "one": ordinary(t), "several": several, "foreign": foreign, "hostile": hostile, "no-header": gone}
+	optional.RequireTLS, optional.TLSOptional, optional.Fates[0].WantOfTLS = false, true, true
+	optional.Fates[0].Code, optional.Fates[0].Enhanced, optional.Fates[0].Text = 530, "5.7.0", "Must issue a STARTTLS command first"
+	delayed := ordinary(t)
+	delayed.Action, delayed.RequireTLS, delayed.EnvelopeID = Delayed, false, "QQ 31+4"
+	delayed.Fates = []Fate{
+		{Recipient: address(t, "ann@one.test"), At: delayed.Date, Code: 451, Enhanced: "4.7.1", Text: "greylisted", Host: "mx.one.test", Original: "rfc822;ann+list@first.test"},
+		{Recipient: address(t, "bob@one.test"), At: delayed.Date, Code: 680, Text: "connection refused", Local: true, Original: "utf-8;änn x@first.test"},
+		{Recipient: address(t, "cat@one.test"), At: delayed.Date, Code: 498, Text: "No MX", Local: true},
+	}
+	relayed := ordinary(t)
+	relayed.Action, relayed.RequireTLS = Relayed, false
+	relayed.Fates[0].Code, relayed.Fates[0].Enhanced, relayed.Fates[0].Text = 250, "2.6.0", "queued as 17"
+	whole := ordinary(t)
+	whole.RequireTLS, whole.Whole = false, true
+	whole.Header = []byte(original + "\r\nDear Ann,\r\n\r\n.\r\n--=_dsn_\r\n")
+	eight := whole
+	eight.Header = []byte("Subject: Größe\r\n\r\nGröße\r\n")
+	return map[string]Notice{"delayed": delayed, "relayed": relayed, "whole": whole, "whole-8bit": eight, "optional": optional, "one": ordinary(t), "several": several, "foreign": foreign, "hostile": hostile, "no-header": gone}
 }
 
 func TestGoldenNotices(t *testing.T) {
@@ -168,8 +183,13 @@ func TestNoticesAreReadAsTheRFCsSay(t *testing.T) {
 				t.Errorf("RFC 8689 section 6: TLS-Required is %q", got)
 			}
 			third := "text/rfc822-headers"
-			if name == "foreign" {
+			switch name {
+			case "foreign":
 				third = "message/global-headers"
+			case "whole":
+				third = "message/rfc822"
+			case "whole-8bit":
+				third = "message/global"
 			}
 			want := []string{"text/plain", "message/delivery-status", third}
 			if name == "no-header" {
@@ -181,8 +201,8 @@ func TestNoticesAreReadAsTheRFCsSay(t *testing.T) {
 			if p.third != string(n.Header) {
 				t.Errorf("the header came back as %q", p.third)
 			}
-			if len(p.fields) != 1+len(n.Failures) {
-				t.Fatalf("RFC 3464 section 2.1: %d groups of fields for %d recipients", len(p.fields), len(n.Failures))
+			if len(p.fields) != 1+len(n.Fates) {
+				t.Fatalf("RFC 3464 section 2.1: %d groups of fields for %d recipients", len(p.fields), len(n.Fates))
 			}
 			if got := p.fields[0].Get("Reporting-MTA"); got != "dns; mail.server.test" {
 				t.Errorf("RFC 3464 section 2.2.2: Reporting-MTA is %q", got)
@@ -190,12 +210,16 @@ func TestNoticesAreReadAsTheRFCsSay(t *testing.T) {
 			if got, err := time.Parse(time.RFC1123Z, p.fields[0].Get("Arrival-Date")); err != nil || !got.Equal(n.Arrival) {
 				t.Errorf("RFC 3464 section 2.2.5: Arrival-Date is %v, %v", got, err)
 			}
-			for i, f := range n.Failures {
+			for i, f := range n.Fates {
 				got := p.fields[1+i]
-				if a := got.Get("Action"); a != "failed" {
+				if a := got.Get("Action"); a != n.Action.String() {
 					t.Errorf("RFC 3464 section 2.3.3: Action is %q", a)
 				}
-				if s := got.Get("Status"); !isStatus(s) {
+				if o := got.Get("Original-Recipient"); (o != "") != (f.Original != "") {
+					t.Errorf("RFC 3464 section 2.3.1: Original-Recipient is %q", o)
+				}
+				class := map[Action]string{Failed: "5", Delayed: "4", Relayed: "2"}[n.Action]
+				if s := got.Get("Status"); !isStatus(s, class) && !(f.Expired && isStatus(s, "4")) {
 					t.Errorf("RFC 3464 section 2.3.4: Status is %q", s)
 				}
 				if decoded := untyped(t, got.Get("Final-Recipient")); decoded != f.Recipient.String() {
@@ -208,7 +232,12 @@ func TestNoticesAreReadAsTheRFCsSay(t *testing.T) {
 					t.Errorf("RFC 3464 section 2.3.6: Diagnostic-Code is %q", code)
 				}
 			}
-			checkOctets(t, b.Bytes(), name == "foreign")
+			if got := p.fields[0].Get("Original-Envelope-Id"); got != n.EnvelopeID {
+				t.Errorf("RFC 3464 section 2.2.1: Original-Envelope-Id is %q", got)
+			}
+			if name != "whole-8bit" {
+				checkOctets(t, b.Bytes(), name == "foreign")
+			}
 		})
 	}
 }

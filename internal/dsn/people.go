@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -16,12 +17,21 @@ func (n *Notice) forPeople() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\r\n", args...) }
 	line("This is the mail server %s.", n.ReportingMTA)
 	line("")
-	if len(n.Failures) == 1 {
-		line("Your message could not be delivered to the recipient named below.")
-	} else {
-		line("Your message could not be delivered to the %d recipients named below.", len(n.Failures))
+	whom := "the recipient named below"
+	if len(n.Fates) != 1 {
+		whom = fmt.Sprintf("the %d recipients named below", len(n.Fates))
 	}
-	line("It will not be tried again.")
+	switch n.Action {
+	case Delayed:
+		line("Your message could not be delivered yet to %s.", whom)
+		line("It is still being tried. You need not send it again.")
+	case Relayed:
+		line("Your message was handed on for %s,", whom)
+		line("to a server that sends no notices of what becomes of it.")
+	default:
+		line("Your message could not be delivered to %s.", whom)
+		line("It will not be tried again.")
+	}
 	line("")
 	if n.Subject != "" {
 		line("    Subject:    %s", oneLine(n.Subject, 200))
@@ -30,20 +40,22 @@ func (n *Notice) forPeople() string {
 	if n.MessageID != "" {
 		line("    Message-ID: <%s>", oneLine(n.MessageID, 255))
 	}
-	for _, f := range n.Failures {
+	for _, f := range n.Fates {
 		line("")
 		line("<%s>", oneLine(f.Recipient.String(), 320))
-		line("    %s", f.sentence())
+		line("    %s", f.sentence(n.Action))
 		for _, l := range quoted(f.reply(" ")) {
 			line("    > %s", l)
 		}
 	}
-	line("")
-	if n.RequireTLS {
+	switch {
+	case n.RequireTLS:
+		line("")
 		line("The message was submitted with REQUIRETLS: it may travel only over verified")
 		line("TLS, by servers that hold to the same. Therefore this notice holds its header,")
 		line("and none of its text.")
-	} else {
+	case n.TLSOptional && !slices.ContainsFunc(n.Fates, func(f Fate) bool { return !f.WantOfTLS }):
+		line("")
 		line("The message says \"TLS-Required: No\". It needed TLS all the same, and there was")
 		line("none to be had.")
 	}
@@ -51,9 +63,17 @@ func (n *Notice) forPeople() string {
 }
 
 // sentence says what happened, without the words of the reply.
-func (f *Failure) sentence() string {
+func (f *Fate) sentence(a Action) string {
 	host := oneLine(f.Host, 255)
 	switch {
+	case a == Relayed:
+		return "The server " + host + " took it:"
+	case a == Delayed && f.Local:
+		return "The last attempt ended with:"
+	case a == Delayed && host != "":
+		return "The server " + host + " does not take it now:"
+	case a == Delayed:
+		return "It was not taken now:"
 	case f.Expired && f.Text == "" && f.Code == 0:
 		return "It could not be delivered before it grew too old."
 	case f.Expired:
@@ -69,12 +89,12 @@ func (f *Failure) sentence() string {
 }
 
 // reply returns code, enhanced code and text of the reply, every line of it as it came.
-func (f *Failure) reply(between string) string {
+func (f *Fate) reply(between string) string {
 	var parts []string
 	if f.Code >= 200 && f.Code <= 599 {
 		parts = append(parts, fmt.Sprint(f.Code))
 	}
-	if isStatus(f.Enhanced) {
+	if isStatus(f.Enhanced, "4") || isStatus(f.Enhanced, "5") || f.Code/100 == 2 && isStatus(f.Enhanced, "2") {
 		parts = append(parts, f.Enhanced)
 	}
 	if f.Text != "" {

@@ -12,13 +12,19 @@ import (
 // group of fields per recipient, the groups divided by blank lines.
 func (n *Notice) forPrograms() string {
 	var b strings.Builder
+	if n.EnvelopeID != "" {
+		field(&b, "Original-Envelope-Id", oneLine(n.EnvelopeID, mail.MaxEnvelopeID)) // section 2.2.1
+	}
 	field(&b, "Reporting-MTA", "dns; "+n.ReportingMTA)               // section 2.2.2
 	field(&b, "Arrival-Date", n.Arrival.UTC().Format(time.RFC1123Z)) // section 2.2.5
-	for _, f := range n.Failures {
+	for _, f := range n.Fates {
 		b.WriteString("\r\n")
+		if f.Original != "" {
+			field(&b, "Original-Recipient", typedOriginal(f.Original)) // section 2.3.1
+		}
 		field(&b, "Final-Recipient", typed(f.Recipient)) // section 2.3.2
-		field(&b, "Action", "failed")                    // section 2.3.3
-		field(&b, "Status", f.status())                  // section 2.3.4
+		field(&b, "Action", n.Action.String())           // section 2.3.3
+		field(&b, "Status", f.status(n.Action))          // section 2.3.4
 		// Section 2.3.5: the server that reported the status to us. It did not, where we decided.
 		if f.Host != "" && !f.Local && !f.Expired {
 			field(&b, "Remote-MTA", "dns; "+oneLine(f.Host, 255))
@@ -40,26 +46,33 @@ func typed(a mail.Address) string {
 	if isASCII([]byte(s)) {
 		return "rfc822; " + s
 	}
-	var b strings.Builder
-	b.WriteString("utf-8; ")
-	for _, r := range s {
-		switch {
-		case r <= ' ', r > '~', r == '\\', r == '+', r == '=':
-			fmt.Fprintf(&b, `\x{%02X}`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
+	return "utf-8; " + mail.EncodeUTF8Address(s)
 }
 
-// status returns the status code (RFC 3463) of a failure: the one of the reply where it
+// typedOriginal returns an address as the sender gave it with its type (ORCPT).
+func typedOriginal(s string) string {
+	kind, address, _ := strings.Cut(s, ";")
+	if strings.EqualFold(kind, "utf-8") {
+		address = mail.EncodeUTF8Address(address)
+	}
+	return kind + "; " + oneLine(address, 4*mail.MaxOriginalRecipient)
+}
+
+// status returns the status code (RFC 3463) of what happened: the one of the reply where it
 // has one, else what can be said without.
-func (f *Failure) status() string {
+func (f *Fate) status(a Action) string {
 	switch {
+	case a == Relayed && isStatus(f.Enhanced, "2"):
+		return f.Enhanced
+	case a == Relayed:
+		return "2.0.0"
+	case a == Delayed && isStatus(f.Enhanced, "4"):
+		return f.Enhanced
+	case a == Delayed:
+		return "4.0.0"
 	case f.Expired:
 		return "4.4.7" // section 3.5: delivery time expired. The cause was transient to the end
-	case isStatus(f.Enhanced):
+	case isStatus(f.Enhanced, "4"), isStatus(f.Enhanced, "5"):
 		return f.Enhanced
 	case f.Code >= 400 && f.Code <= 499:
 		return "4.0.0"
@@ -67,11 +80,11 @@ func (f *Failure) status() string {
 	return "5.0.0"
 }
 
-// isStatus reports whether s is a status code of a failure (RFC 3463 section 2).
-func isStatus(s string) bool {
-	class, rest, ok := strings.Cut(s, ".")
+// isStatus reports whether s is a status code of the class (RFC 3463 section 2).
+func isStatus(s, class string) bool {
+	rest, ok := strings.CutPrefix(s, class+".")
 	subject, detail, more := strings.Cut(rest, ".")
-	return ok && more && (class == "4" || class == "5") && isNumber(subject) && isNumber(detail)
+	return ok && more && isNumber(subject) && isNumber(detail)
 }
 
 func isNumber(s string) bool {
@@ -80,7 +93,7 @@ func isNumber(s string) bool {
 
 // diagnostic returns the reply behind its type: smtp for what a server said, a type of
 // our own for what we say ourselves, so that nobody takes one for the other.
-func (f *Failure) diagnostic() string {
+func (f *Fate) diagnostic() string {
 	reply := oneLine(strings.ReplaceAll(cut(f.reply(" "), maxReply), "\n", " "), 2*maxReply)
 	switch {
 	case f.Expired && reply == "":

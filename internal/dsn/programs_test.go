@@ -65,24 +65,24 @@ func TestTypedAddresses(t *testing.T) {
 
 func TestStatusAndDiagnostic(t *testing.T) {
 	for name, c := range map[string]struct {
-		f                  Failure
+		f                  Fate
 		status, diagnostic string
 	}{
-		"the server's enhanced code": {Failure{Code: 550, Enhanced: "5.1.1", Text: "no"}, "5.1.1", "smtp; 550 5.1.1 no"},
-		"without an enhanced code":   {Failure{Code: 550, Text: "no"}, "5.0.0", "smtp; 550 no"},
-		"without a text":             {Failure{Code: 550}, "5.0.0", "smtp; 550"},
-		"several lines":              {Failure{Code: 550, Text: "no\nsuch\nuser"}, "5.0.0", "smtp; 550 no such user"},
-		"our own words":              {Failure{Code: 550, Enhanced: "5.7.30", Text: "no", Local: true}, "5.7.30", "X-Sealpost; 550 5.7.30 no"},
-		"nothing known":              {Failure{}, "5.0.0", ""},
-		"a code nobody defined":      {Failure{Code: 602, Text: "odd"}, "5.0.0", "smtp; odd"},
-		"a code that is a success":   {Failure{Code: 550, Enhanced: "2.0.0", Text: "odd"}, "5.0.0", "smtp; 550 odd"},
-		"a code that is none":        {Failure{Code: 550, Enhanced: "5.1", Text: "odd"}, "5.0.0", "smtp; 550 odd"},
-		"RFC 3463 section 3.5: delivery time expired": {Failure{Expired: true, Code: 451, Text: "busy", Local: true}, "4.4.7",
+		"the server's enhanced code": {Fate{Code: 550, Enhanced: "5.1.1", Text: "no"}, "5.1.1", "smtp; 550 5.1.1 no"},
+		"without an enhanced code":   {Fate{Code: 550, Text: "no"}, "5.0.0", "smtp; 550 no"},
+		"without a text":             {Fate{Code: 550}, "5.0.0", "smtp; 550"},
+		"several lines":              {Fate{Code: 550, Text: "no\nsuch\nuser"}, "5.0.0", "smtp; 550 no such user"},
+		"our own words":              {Fate{Code: 550, Enhanced: "5.7.30", Text: "no", Local: true}, "5.7.30", "X-Sealpost; 550 5.7.30 no"},
+		"nothing known":              {Fate{}, "5.0.0", ""},
+		"a code nobody defined":      {Fate{Code: 602, Text: "odd"}, "5.0.0", "smtp; odd"},
+		"a code that is a success":   {Fate{Code: 550, Enhanced: "2.0.0", Text: "odd"}, "5.0.0", "smtp; 550 odd"},
+		"a code that is none":        {Fate{Code: 550, Enhanced: "5.1", Text: "odd"}, "5.0.0", "smtp; 550 odd"},
+		"RFC 3463 section 3.5: delivery time expired": {Fate{Expired: true, Code: 451, Text: "busy", Local: true}, "4.4.7",
 			"X-Sealpost; delivery time expired, last reply: 451 busy"},
-		"expired without a reply":             {Failure{Expired: true}, "4.4.7", "X-Sealpost; delivery time expired"},
-		"a temporary reply that became final": {Failure{Code: 450, Text: "x", Local: true}, "4.0.0", "X-Sealpost; 450 x"},
+		"expired without a reply":             {Fate{Expired: true}, "4.4.7", "X-Sealpost; delivery time expired"},
+		"a temporary reply that became final": {Fate{Code: 450, Text: "x", Local: true}, "4.0.0", "X-Sealpost; 450 x"},
 	} {
-		if got := c.f.status(); got != c.status {
+		if got := c.f.status(Failed); got != c.status {
 			t.Errorf("%s: status %q, want %q", name, got, c.status)
 		}
 		if got := c.f.diagnostic(); got != c.diagnostic {

@@ -92,6 +92,9 @@ type Data struct {
 	SendingIP string  `json:"sending-ip,omitempty"`
 	Reject    *Reject `json:"reject,omitempty"` // rejected
 	Visit     *Visit  `json:"visit,omitempty"`  // opened, clicked, unsubscribed
+	// DSNPassed: the next hop took over what the sender asked about notices (RFC 3461 section
+	// 5.2.1). It is for our own use and not shown.
+	DSNPassed bool `json:"dsn-passed,omitempty"` // delivered
 }
 
 // A Visit is one use of a link that a message carries.
@@ -160,6 +163,7 @@ type Meta struct {
 	ScheduledFor  time.Time         `json:"scheduled-for,omitzero"`
 	OriginIP      string            `json:"origin-ip,omitempty"`
 	KeyID         string            `json:"key-id,omitempty"`
+	Notify        bool              `json:"notify,omitempty"` // the sender asked for notices about some recipient (RFC 3461)
 	Template      *Template         `json:"template,omitempty"`
 	MailingList   *MailingList      `json:"mailing-list,omitempty"`
 }

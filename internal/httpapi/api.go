@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
@@ -49,12 +50,10 @@ type NextHops interface {
 	NextHops(ctx context.Context) ([]store.NextHop, error)
 }
 
-// A Resolver reads the DNS records of sending domains.
-type Resolver interface {
-	// LookupTXT returns the TXT records of a name, each with its strings joined.
-	// None, or no such name, is an empty list. An error means that we could
-	// not find out.
-	LookupTXT(ctx context.Context, name string) ([]string, error)
+// Sends counts the sending calls of keys. The keyuse room satisfies it.
+type Sends interface {
+	// Send counts one, if the key's limits allow it; else it returns how long that will not be so.
+	Send(k *store.Key, now time.Time) (wait time.Duration, ok bool)
 }
 
 // A Prober tries how mail to a recipient domain would be secured.
@@ -98,10 +97,6 @@ type Evidence interface {
 // Config is what the operator sets.
 type Config struct {
 	door.Config
-	// Hostname is the name of this server that SPF records must list.
-	Hostname string
-	// Selector is the DKIM selector of new domains; empty: sealpost.
-	Selector string
 	// Version is shown by the version call.
 	Version string
 	// Horizon is how far waiting mail may be put off; 0: 3 days.
@@ -113,28 +108,29 @@ type Config struct {
 // Deps are the rooms behind the door. Prober, Forecaster and Evidence may be nil: their calls
 // are then answered 503. All others are required.
 type Deps struct {
-	Acceptor    Acceptor
-	Domains     store.Domains
-	Keys        store.Keys
-	Credentials store.Credentials
-	Messages    store.Messages
-	Events      store.Events
-	Overrides   store.Overrides
-	Audit       store.Audit
-	Queue       Queue
-	NextHops    NextHops
+	Acceptor  Acceptor
+	Domains   store.Domains
+	Keys      store.Keys
+	Accounts  store.Accounts
+	Messages  store.Messages
+	Events    store.Events
+	Overrides store.Overrides
+	Audit     store.Audit
+	Queue     Queue
+	NextHops  NextHops
 	// CheckClientCert says whether there is a client certificate of that name that can be used.
 	CheckClientCert func(name string) error
 	// Explain tells about matching rows, as the queue knows it.
-	Explain func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
-	// HashPassword returns what is stored of a submission login's password.
-	HashPassword func(password string) (string, error)
-	Resolver     Resolver
-	Prober       Prober
-	Reports      TLSReports
-	Forecaster   Forecaster
-	Evidence     Evidence
-	Log          *slog.Logger
+	Explain    func(ctx context.Context, q store.RowQuery) ([]Explanation, error)
+	Prober     Prober
+	Reports    TLSReports
+	Forecaster Forecaster
+	Evidence   Evidence
+	// Uses is told when keys are used, and Sends counts their sending calls. Both may be nil: nothing
+	// is counted then.
+	Uses  door.Uses
+	Sends Sends
+	Log   *slog.Logger
 }
 
 // A Surface is a group of calls with a package of its own.
@@ -148,15 +144,13 @@ type API struct {
 	cfg     Config
 	deps    Deps
 	door    *door.Door
+	table   []door.Route
 	windows *windows
 	exports chan struct{} // of evidence, which are much work for the disk
 }
 
 // New returns an API of its own calls and those of the surfaces.
 func New(cfg Config, deps Deps, surfaces ...Surface) *API {
-	if cfg.Selector == "" {
-		cfg.Selector = "sealpost"
-	}
 	if cfg.Horizon == 0 {
 		cfg.Horizon = 72 * time.Hour
 	}
@@ -166,16 +160,16 @@ func New(cfg Config, deps Deps, surfaces ...Surface) *API {
 		windows: newWindows(cfg.SendsPerMinute),
 		exports: make(chan struct{}, maxExports),
 	}
-	table := a.routes()
+	a.table = a.routes()
 	for _, s := range surfaces {
-		table = append(table, s.Routes()...)
+		a.table = append(a.table, s.Routes()...)
 	}
-	a.door = door.New(cfg.Config, door.Deps{Keys: deps.Keys, Domains: deps.Domains, Log: deps.Log}, table)
+	a.door = door.New(cfg.Config, door.Deps{Keys: deps.Keys, Domains: deps.Domains, Accounts: deps.Accounts, Uses: deps.Uses, Log: deps.Log}, a.table)
 	return a
 }
 
-// Routes lists all calls, those of the surfaces included.
-func (a *API) Routes() []door.Route { return a.door.Routes() }
+// Table lists every call that is answered, those of the surfaces too.
+func (a *API) Table() []door.Route { return slices.Clone(a.table) }
 
 // Handler answers requests that carry an API key.
 func (a *API) Handler() http.Handler { return a.door.Handler() }

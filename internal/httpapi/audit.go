@@ -62,7 +62,7 @@ func auditQuery(p door.Params) (store.AuditQuery, error) {
 			return q, door.BadRequest("'domain' parameter: %s", err)
 		}
 	}
-	kind, err := p.OneOf("kind", string(store.AuditDomain), string(store.AuditOverride), string(store.AuditKey), string(store.AuditCredential), string(store.AuditEvidence))
+	kind, err := p.OneOf("kind", string(store.AuditDomain), string(store.AuditOverride), string(store.AuditKey), string(store.AuditCredential), string(store.AuditEvidence), string(store.AuditWebhook))
 	if err != nil {
 		return q, err
 	}

@@ -14,21 +14,8 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata")
 // The contract, one case a file; the names of keys are in rigKeys.
 func TestContract(t *testing.T) {
 	contract.Run(t, "testdata/contract", *update, func(t *testing.T) contract.Caller {
-		rg := newContractRig(t)
+		rg := newRig(t)
 		return func(key string, r *http.Request) *httptest.ResponseRecorder { return rg.do(key, r) }
-	})
-}
-
-func newContractRig(t *testing.T) *rig {
-	return newRig(t, func(c *Config, d *Deps) {
-		d.Resolver = fakeResolver{
-			txt: map[string][]string{
-				"s1._domainkey.example.com": {"v=DKIM1; k=rsa; p=KEY"},
-				"example.com":               {"some-verification=1", "v=spf1 a:mx.example.net -all"},
-				"example.org":               {"v=spf1 mx -all"},
-			},
-			fail: map[string]bool{"s1._domainkey.example.org": true},
-		}
 	})
 }
 

@@ -63,7 +63,7 @@ func (s *fakeStore) CreateDomain(ctx context.Context, d *store.Domain) error {
 		return fmt.Errorf("create: %w", store.ErrExists)
 	}
 	s.nextDomain++
-	d.ID, d.CreatedAt = s.nextDomain, s.now().UTC()
+	d.ID, d.CreatedAt, d.AccountID = s.nextDomain, s.now().UTC(), store.PrimaryAccount
 	s.domains[d.Name] = *d
 	e, _ := store.DomainEntry(nil, d)
 	s.note(ctx, e)
@@ -139,7 +139,10 @@ func (s *fakeStore) CreateKey(ctx context.Context, k *store.Key) error {
 			return store.ErrExists
 		}
 	}
-	k.ID, k.CreatedAt = s.ids.Next().String(), s.now().UTC()
+	k.ID, k.CreatedAt, k.AccountID = s.ids.Next().String(), s.now().UTC(), store.PrimaryAccount
+	if k.Kind == "" {
+		k.Kind = store.KindUser
+	}
 	s.keys = append(s.keys, *k)
 	s.note(ctx, store.KeyEntry(store.AuditCreate, k, s.domainName(k.DomainID)))
 	return nil
@@ -164,6 +167,12 @@ func (s *fakeStore) ListKeys(context.Context) ([]store.Key, error) {
 	defer s.mu.Unlock()
 	return slices.Clone(s.keys), nil
 }
+
+func (s *fakeStore) UpdateKey(context.Context, string, func(*store.Key) error) (store.Key, error) {
+	return store.Key{}, errors.New("no test changes a key here")
+}
+
+func (s *fakeStore) NoteKeyUse(context.Context, map[string]store.KeyUse) error { return nil }
 
 func (s *fakeStore) DeleteKey(ctx context.Context, id string) error {
 	s.mu.Lock()
@@ -448,19 +457,6 @@ func (q fakeQueue) Cancel(_ context.Context, query store.RowQuery) (int, error) 
 	n := len(q.store.rows)
 	q.store.rows = slices.DeleteFunc(q.store.rows, func(r store.Row) bool { return q.matching(r, query) })
 	return n - len(q.store.rows), nil
-}
-
-// A fakeResolver knows the TXT records it is given. Names of fail cannot be looked up.
-type fakeResolver struct {
-	txt  map[string][]string
-	fail map[string]bool
-}
-
-func (f fakeResolver) LookupTXT(_ context.Context, name string) ([]string, error) {
-	if f.fail[name] {
-		return nil, errors.New("server failure")
-	}
-	return f.txt[name], nil
 }
 
 // A fakeProber answers with the name it was asked for.

@@ -31,7 +31,7 @@ func (a *API) showImpact(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	if probe == mail.True && !door.Operate.Allows(r.Who) {
+	if probe == mail.True && !door.Operate.Allows(r.Who, http.MethodGet) {
 		return &door.Problem{Status: http.StatusForbidden, Message: "'probe' needs a key that is not bound to a domain: it makes this server look at others"}
 	}
 	if a.deps.Forecaster == nil {

@@ -92,7 +92,7 @@ func sender(r *door.Request) accept.Sender {
 	s := accept.Sender{
 		Door:          accept.HTTP,
 		Domain:        r.Domain.Name,
-		AccountWide:   r.Who.DomainID == 0,
+		AccountWide:   r.Who.DomainID == 0, // of the account that owns the domain
 		Authenticated: true,
 		KeyID:         r.Who.KeyID,
 	}

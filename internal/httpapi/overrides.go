@@ -16,9 +16,6 @@ import (
 	"github.com/sealpost/sealpost/internal/store"
 )
 
-// maxException is the longest time for which something may lower security.
-const maxException = 366 * 24 * time.Hour
-
 // An overrideJSON is an override. What it does not set is left out.
 type overrideJSON struct {
 	ID           int64     `json:"id"`
@@ -57,7 +54,7 @@ func (a *API) listOverrides(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, skip, err := listRange(p, 100, 1000)
+	limit, skip, err := p.Range(100, 1000)
 	if err != nil {
 		return err
 	}
@@ -72,7 +69,7 @@ func (a *API) listOverrides(w http.ResponseWriter, r *door.Request) error {
 	now := time.Now()
 	all = slices.DeleteFunc(all, func(o mail.Override) bool { return active != mail.Unset && active.Bool() != o.Active(now) })
 	items := []overrideJSON{}
-	for _, o := range slice(all, skip, limit) {
+	for _, o := range door.Slice(all, skip, limit) {
 		items = append(items, overrideView(o, now))
 	}
 	return door.Reply(w, struct {
@@ -194,11 +191,11 @@ func parseOverride(p door.Params, now time.Time) (mail.Override, error) {
 	if o.Reason = p.Get("reason"); o.Reason == "" {
 		return o, door.BadRequest("'reason' parameter is missing: say why, for those who will read it later")
 	}
-	if o.Expires, err = parseExpires(p.Get("expires"), now); err != nil {
+	if o.Expires, err = door.ParseExpires(p.Get("expires"), now); err != nil {
 		return o, err
 	}
 	if o.Lowers() && o.Expires.IsZero() {
-		return o, door.BadRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)", strings.Join(lowering(o), " and "))
+		return o, door.BadRequest("'expires' parameter is missing: %s would lower security, and whatever does must have an end (a date, or 14d)", strings.Join(o.Lowering(), " and "))
 	}
 	return o, nil
 }
@@ -218,53 +215,4 @@ func parseTarget(p door.Params) (mail.Override, error) {
 		return mail.Override{}, door.BadRequest("'%s' parameter: %s", name, err)
 	}
 	return mail.Override{Target: target, MXHost: host != ""}, nil
-}
-
-// lowering lists the settings of an override that lower security, one by one.
-func lowering(o mail.Override) []string {
-	var list []string
-	for _, alone := range []mail.Override{
-		{DANE: o.DANE}, {STS: o.STS}, {Requirement: o.Requirement}, {MinTLS: o.MinTLS}, {OnUnverified: o.OnUnverified},
-	} {
-		if alone.Lowers() {
-			list = append(list, alone.String())
-		}
-	}
-	return list
-}
-
-// parseExpires reads an end: a date or moment of RFC 3339, or a time from now. A date
-// ends with its first moment, UTC. Empty is the zero time: no end.
-func parseExpires(s string, now time.Time) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		t, err = time.Parse(time.DateOnly, s)
-	}
-	if err != nil {
-		d, durationErr := parseDays(s)
-		if durationErr != nil {
-			return time.Time{}, door.BadRequest("'expires' parameter must be a date (2006-01-02), a moment (2006-01-02T15:04:05Z) or a time from now (14d, 72h)")
-		}
-		t = now.Add(d)
-	}
-	t = t.UTC().Truncate(time.Second) // what counts is what is kept
-	switch left := t.Sub(now); {
-	case left <= 0:
-		return time.Time{}, door.BadRequest("'expires' parameter: %s has passed already", t.UTC().Format(time.RFC3339))
-	case left > maxException:
-		return time.Time{}, door.BadRequest("'expires' parameter: %s is more than %d days away; what needs longer should be looked at again", t.UTC().Format(time.RFC3339), maxException/(24*time.Hour))
-	}
-	return t, nil
-}
-
-// parseDays reads a duration that may be in days: 14d, 36h, 90m.
-func parseDays(s string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		return time.Duration(n) * 24 * time.Hour, err
-	}
-	return time.ParseDuration(s)
 }

@@ -32,7 +32,7 @@ func TestParseExpires(t *testing.T) {
 		"367d": "366 days", "65535d": "366 days", "2099-01-01": "366 days",
 		"65536d": "must be", "1w": "must be", "-1d": "must be", "forever": "must be", "14": "must be", "9999999h": "must be",
 	} {
-		got, err := parseExpires(s, now)
+		got, err := door.ParseExpires(s, now)
 		switch {
 		case err != nil:
 			if !strings.Contains(err.Error(), want) || want == "" {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -223,5 +222,3 @@ func (a *API) showHealth(w http.ResponseWriter, r *door.Request) error {
 		Status string `json:"status"`
 	}{"ok"})
 }
-
-func count(n int) string { return strconv.Itoa(n) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestResendingKeepsWhatTheMessageSaidAboutTLS(t *testing.T) {
 			}
 			for id, m := range rg.store.messages {
 				got := mail.Envelope{TLS: m.Envelope.TLS, RequireTLS: m.Envelope.RequireTLS, TLSOptional: m.Envelope.TLSOptional}
-				if got != c.want {
+				if !reflect.DeepEqual(got, c.want) {
 					t.Errorf("message %v, resent %v: %+v, want %+v", id, id != first, got, c.want)
 				}
 			}

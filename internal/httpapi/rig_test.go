@@ -13,9 +13,13 @@ import (
 	"testing"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/domaindns"
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/evidence"
+	"github.com/sealpost/sealpost/internal/httpapi/domains"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/keys"
+	"github.com/sealpost/sealpost/internal/keyuse"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -51,7 +55,7 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 	rg := &rig{store: s, queue: fakeQueue{s}, log: &strings.Builder{}}
 	log := slog.New(slog.NewTextHandler(rg.log, nil))
 	for _, name := range []string{"example.com", "example.org"} {
-		d := store.Domain{Name: name, State: store.DomainActive, DKIM: store.DKIMKey{Selector: "s1", Public: "k=rsa; p=KEY"}}
+		d := store.Domain{Name: name, State: store.DomainActive, DKIM: []store.DKIMKey{{Selector: "s1", Public: "k=rsa; p=KEY", Active: true}}}
 		if err := s.CreateDomain(t.Context(), &d); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +67,7 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 			t.Fatal(err)
 		}
 	}
-	cfg := Config{Config: door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, Hostname: "mx.example.net", Version: "1.2.3"}
+	cfg := Config{Config: door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, Version: "1.2.3"}
 	evidenceLog := sync.OnceValue(func() *evidence.Log {
 		l, err := evidence.Open(s, evidence.Options{Dir: filepath.Join(t.TempDir(), "evidence"), Hostname: "mx.example.net", Log: log})
 		if err != nil {
@@ -74,13 +78,15 @@ func newRig(t testing.TB, change ...func(*Config, *Deps)) *rig {
 	})
 	deps := Deps{
 		Acceptor: accept.New(accept.Config{Hostname: "mx.example.net", SpoolDir: cfg.SpoolDir}, s, s, nil, log),
-		Domains:  s, Keys: s, Credentials: s, Messages: s, Events: s, Overrides: s, Audit: s, CheckClientCert: fakeCert, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
-		HashPassword: fakeHash, Resolver: fakeResolver{}, Prober: fakeProber{}, Reports: fakeReports{}, Forecaster: fakeForecaster{}, Evidence: rigEvidence{evidenceLog}, Log: log,
+		Domains:  s, Keys: s, Messages: s, Events: s, Overrides: s, Audit: s, CheckClientCert: fakeCert, Queue: rg.queue, NextHops: s, Explain: rg.queue.Explain,
+		Prober: fakeProber{}, Reports: fakeReports{}, Forecaster: fakeForecaster{}, Evidence: rigEvidence{evidenceLog}, Log: log,
 	}
 	for _, c := range change {
 		c(&cfg, &deps)
 	}
-	rg.api = New(cfg, deps)
+	rg.api = New(cfg, deps,
+		domains.New(domains.Config{DNS: domaindns.Config{Hostname: "mx.example.net"}}, domains.Deps{Domains: s, Credentials: s, Messages: s, Queue: rg.queue, HashPassword: fakeHash, Log: log}),
+		keys.New(keys.Deps{Keys: s, Domains: s, Uses: keyuse.New(s, log)}))
 	rg.public, rg.trusted = rg.api.Handler(), rg.api.TrustedHandler()
 	return rg
 }

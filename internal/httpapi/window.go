@@ -58,11 +58,27 @@ func (a *API) limitSending(w http.ResponseWriter, r *door.Request) error {
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(reset.UnixMilli(), 10))
 	h.Set("Content-Disposition", "inline")
 	if left >= 0 {
-		return nil
+		return a.limitKey(r, now)
 	}
 	return &door.Problem{
 		Status:     http.StatusTooManyRequests,
 		Message:    fmt.Sprintf("Domain %s is not allowed to send: request limit exceeded, try again after %s", r.Domain.Name, door.GMT(reset)),
 		RetryAfter: reset.Sub(now),
+	}
+}
+
+// limitKey counts the call for the key that makes it (SEC-61).
+func (a *API) limitKey(r *door.Request, now time.Time) error {
+	if a.deps.Sends == nil || r.Who.Key == nil {
+		return nil
+	}
+	wait, ok := a.deps.Sends.Send(r.Who.Key, now)
+	if ok {
+		return nil
+	}
+	return &door.Problem{
+		Status:     http.StatusTooManyRequests,
+		Message:    fmt.Sprintf("Domain %s is not allowed to send: request limit exceeded, try again after %s", r.Domain.Name, door.GMT(now.Add(wait))),
+		RetryAfter: wait,
 	}
 }

@@ -44,6 +44,7 @@ type receiver struct {
 	cert       certKind
 	requireTLS bool
 	noChunking bool
+	noDSN      bool // of a Postfix
 }
 
 type certKind string
@@ -116,7 +117,7 @@ func (r *rig) configure(t *testing.T, resolver, port string) {
 	cfg := config.Default()
 	cfg.Server.Hostname, cfg.Server.DataDir = hostname, filepath.Join(folder, "data")
 	cfg.HTTP.Listen, cfg.HTTP.AdminListen = "127.0.0.1:0", ""
-	cfg.Submission.Listen, cfg.Submission.ListenTLS = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Submission.Listen, cfg.Submission.ListenTLS, cfg.Submission.TLS = config.Listeners{"127.0.0.1:0"}, config.Listeners{"127.0.0.1:0"}, config.TLSFiles
 	cfg.Submission.CertFile, cfg.Submission.KeyFile = filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
 	fmt.Sscan(port, &cfg.Delivery.Port)
 	cfg.Delivery.Resolver, cfg.Delivery.AllowPrivateMX = resolver, true
@@ -231,7 +232,7 @@ func (r *rig) start(t *testing.T, v receiver) *realmta.Server {
 	t.Helper()
 	o := realmta.Options{
 		Hostname: v.mx(), Domains: []string{v.domain()}, Listen: r.addresses[v.name()],
-		RequireTLS: v.requireTLS, NoChunking: v.noChunking,
+		RequireTLS: v.requireTLS, NoChunking: v.noChunking, NoDSN: v.noDSN,
 	}
 	switch v.cert {
 	case validCert:

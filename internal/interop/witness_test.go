@@ -19,7 +19,12 @@ type outcome struct {
 	Event     string `json:"event"`
 	Severity  string `json:"severity"`
 	Recipient string `json:"recipient"`
-	Status    struct {
+	Message   struct {
+		Headers struct {
+			Subject string `json:"subject"`
+		} `json:"headers"`
+	} `json:"message"`
+	Status struct {
 		Code                int     `json:"code"`
 		Enhanced            string  `json:"enhanced-code"`
 		Message             string  `json:"message"`

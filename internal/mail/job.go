@@ -2,6 +2,7 @@ package mail
 
 import (
 	"io"
+	"net/netip"
 	"time"
 )
 
@@ -17,6 +18,10 @@ type Envelope struct {
 	// Report: the message carries a TLS report. Its sessions are not counted for
 	// another one, or two systems report to each other for ever (RFC 8460 section 3).
 	Report bool `json:",omitempty"`
+	// Sources are the addresses of ours that the message may leave from; none: any.
+	Sources []netip.Addr `json:",omitempty"`
+	// DSN is what the sender asked to be told; nil: nothing. It is shared and never changes.
+	DSN *DSN `json:",omitempty"`
 }
 
 // A Job is one message on its way to one next hop: what the queue hands to an

@@ -87,5 +87,18 @@ func (o Override) Sets() []string {
 	return list
 }
 
+// Lowering lists the settings that lower security, one by one.
+func (o Override) Lowering() []string {
+	var list []string
+	for _, alone := range []Override{
+		{DANE: o.DANE}, {STS: o.STS}, {Requirement: o.Requirement}, {MinTLS: o.MinTLS}, {OnUnverified: o.OnUnverified},
+	} {
+		if alone.Lowers() {
+			list = append(list, alone.String())
+		}
+	}
+	return list
+}
+
 // String returns what the override sets, on one line.
 func (o Override) String() string { return strings.Join(o.Sets(), " ") }

@@ -76,6 +76,7 @@ type Session struct {
 	TLS                 bool   // the message travelled, or was refused by the remote, inside TLS
 	CertificateVerified bool   // chain and name verified, or a TLSA record matched, on that connection
 	UTF8                bool   // SMTPUTF8 was offered
+	DSN                 bool   // DSN was offered, so what the envelope says of it was passed on
 	SendingIP           string // our address of that connection
 	Duration            time.Duration
 	Detail              TLSDetail

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 )
 
@@ -13,6 +14,10 @@ import (
 type Policy struct {
 	// AllowPrivate also allows loopback, private and link-local addresses.
 	AllowPrivate bool
+	// Allow are networks whose loopback, private and link-local addresses are allowed
+	// besides. Nothing in it opens another class. An address counts as it is written: an
+	// IPv6 address that carries an IPv4 one is not in a network of IPv4.
+	Allow []netip.Prefix
 	// Own are the addresses and ports we listen on ourselves; they are never
 	// connected to. An unspecified address (":587") stands for all of loopback;
 	// Listening finds this machine's other addresses.
@@ -29,11 +34,17 @@ func (p Policy) Check(a netip.AddrPort) error {
 	case Public:
 		return nil
 	case Loopback, Private, LinkLocal:
-		if p.AllowPrivate {
+		if p.AllowPrivate || p.allows(a.Addr()) {
 			return nil
 		}
 	}
 	return &Refusal{Addr: a, Class: class}
+}
+
+// allows reports whether the address is in one of the networks of Allow.
+func (p Policy) allows(a netip.Addr) bool {
+	a = a.WithZone("").Unmap()
+	return slices.ContainsFunc(p.Allow, func(network netip.Prefix) bool { return network.Contains(a) })
 }
 
 // isOwn reports whether a is a listener of ours, in whatever way it is written.

@@ -291,3 +291,29 @@ func FuzzEmbeddedIsNeverBetter(f *testing.F) {
 		}
 	})
 }
+
+// A list of networks opens private addresses in them, and nothing else.
+func TestAllowedNetworks(t *testing.T) {
+	p := Policy{
+		Allow: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00:1::/32"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("0.0.0.0/0")},
+		Own:   []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080")},
+	}
+	for a, want := range map[string]bool{
+		"10.1.2.3:443": true, "[::ffff:10.1.2.3]:443": true, "[fd00:1::5]:80": true, "127.0.0.1:9000": true, "169.254.1.1:80": true, "8.8.8.8:80": true,
+		"[fd00:2::5]:80":                      false, // another network
+		"127.0.0.1:8080":                      false, // we listen there
+		"169.254.169.254:80":                  false, // metadata is never private
+		"[64:ff9b::10.1.2.3]:443":             false, // not written as the network is
+		"[2002:0a01:0203::1]:443":             false,
+		"0.0.0.0:80":                          false,
+		"224.0.0.1:80":                        false,
+		"192.0.2.1:80":                        false,
+		"[fd00:ec2::254]:80":                  false,
+		"255.255.255.255:80":                  false,
+		"[2001:0:a01:203:0:0:f5fe:fdfc]:8080": false,
+	} {
+		if err := p.Check(netip.MustParseAddrPort(a)); (err == nil) != want {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+}

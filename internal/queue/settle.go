@@ -126,6 +126,7 @@ func settleOne(j mail.Job, rcpt mail.Recipient, attempt span, res mail.Recipient
 	case res.Outcome == mail.Delivered:
 		out.Final, out.LastReply = true, ""
 		rec.Type = event.Delivered
+		rec.Data.DSNPassed = j.Envelope.DSN != nil && res.Session != nil && res.Session.DSN
 
 	case res.Outcome == mail.Bounced:
 		out.Final = true

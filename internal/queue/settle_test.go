@@ -165,6 +165,22 @@ func TestSettleTellsDelivery(t *testing.T) {
 	}
 }
 
+// RFC 3461 section 5.2: what was passed on is the next hop's matter; what was not asked is nobody's.
+func TestSettleTellsWhatWasPassedOn(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		for _, offered := range []bool{false, true} {
+			j := testJob(1)
+			if asked {
+				j.Envelope.DSN = &mail.DSN{Return: mail.ReturnHeader}
+			}
+			row := Settle(j, report(accepted, mail.RecipientResult{Outcome: mail.Delivered, Reply: mail.Reply{Code: 250}, Session: &mail.Session{DSN: offered}}), Schedule{}, accepted).Rows[0]
+			if got := row.Event.Data.DSNPassed; got != (asked && offered) {
+				t.Errorf("asked %v, offered %v: passed on %v", asked, offered, got)
+			}
+		}
+	}
+}
+
 func TestSettleNoMX(t *testing.T) {
 	at := accepted.Add(time.Second)
 	row := Settle(testJob(1), report(at, mail.RecipientResult{NoMX: true}), Schedule{Jitter: 0.9, Spread: 0.1}, at).Rows[0]

@@ -126,8 +126,15 @@ func postfixMain(dir, log string, mailbox account, o Options) string {
 	if level != "none" {
 		lines = append(lines, "smtpd_tls_chain_files = "+filepath.Join(dir, "config", "tls.pem"))
 	}
-	if o.NoChunking {
-		lines = append(lines, "smtpd_discard_ehlo_keywords = chunking")
+	if o.NoChunking || o.NoDSN {
+		keywords := ""
+		if o.NoChunking {
+			keywords = "chunking"
+		}
+		if o.NoDSN {
+			keywords += " dsn"
+		}
+		lines = append(lines, "smtpd_discard_ehlo_keywords = "+keywords)
 	}
 	if o.Relay == nil {
 		lines = append(lines,

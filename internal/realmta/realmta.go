@@ -38,6 +38,8 @@ type Options struct {
 	RequireTLS bool
 	// NoChunking makes the server offer no CHUNKING (RFC 3030), so that clients use DATA.
 	NoChunking bool
+	// NoDSN makes the server offer no DSN (RFC 3461). Postfix only: Exim offers none.
+	NoDSN bool
 	// Relay, if not nil, makes the server a client: what loopback gives it for foreign
 	// domains goes to the relay. Postfix only.
 	Relay *Relay

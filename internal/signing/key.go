@@ -19,6 +19,12 @@ const (
 	maxRSABits = 4096 // what verifiers must be able to read
 )
 
+// Errors of ParseKey that callers branch on.
+var (
+	ErrNoPEM   = errors.New("private key is not PEM") // at all
+	ErrKeySize = errors.New("RSA key is too small or too large")
+)
+
 // A Key is a private key for DKIM: RSA, or Ed25519 (RFC 8463). Make one with
 // GenerateRSA, GenerateEd25519 or ParseKey; the zero Key cannot sign.
 type Key struct {
@@ -28,7 +34,16 @@ type Key struct {
 // GenerateRSA makes an RSA key of 2,048 bits, which RFC 8301 section 3.2 asks
 // signers to use.
 func GenerateRSA() (Key, error) {
-	k, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	return GenerateRSABits(rsaBits)
+}
+
+// GenerateRSABits is GenerateRSA for another size: 2,048 or 4,096 bits. Smaller keys are read
+// but not made (RFC 8301 section 3.2).
+func GenerateRSABits(bits int) (Key, error) {
+	if bits != rsaBits && bits != maxRSABits {
+		return Key{}, fmt.Errorf("generate RSA key: %d bits are neither %d nor %d", bits, rsaBits, maxRSABits)
+	}
+	k, err := rsa.GenerateKey(rand.Reader, bits)
 	if err != nil {
 		return Key{}, fmt.Errorf("generate RSA key: %w", err)
 	}
@@ -50,7 +65,7 @@ func GenerateEd25519() (Key, error) {
 func ParseKey(text []byte) (Key, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return Key{}, errors.New("private key is not PEM")
+		return Key{}, ErrNoPEM
 	}
 	var private any
 	var err error
@@ -68,7 +83,7 @@ func ParseKey(text []byte) (Key, error) {
 	switch k := private.(type) {
 	case *rsa.PrivateKey:
 		if n := k.N.BitLen(); n < minRSABits || n > maxRSABits {
-			return Key{}, fmt.Errorf("RSA key has %d bits, not %d to %d", n, minRSABits, maxRSABits)
+			return Key{}, fmt.Errorf("%w: %d bits, not %d to %d", ErrKeySize, n, minRSABits, maxRSABits)
 		}
 		return Key{k}, nil
 	case ed25519.PrivateKey:

@@ -46,6 +46,17 @@ func NewSigner(domain, selector string, key Key, lifetime time.Duration) (*Signe
 	return &Signer{domain, selector, key, lifetime}, nil
 }
 
+// IsSelector reports whether s can be a selector (RFC 6376 section 3.1): labels of letters,
+// digits and hyphens, in lower case, 128 octets at most.
+func IsSelector(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return len(s) <= 128
+}
+
 // isName reports whether s can stand in a tag and in a DNS name.
 func isName(s string) bool {
 	for label := range strings.SplitSeq(s, ".") {

@@ -23,6 +23,9 @@ type Transaction struct {
 	Need8Bit   bool // content has octets above 127: sends BODY=8BITMIME
 	NeedUTF8   bool // sends SMTPUTF8 (RFC 6531)
 	RequireTLS bool // sends REQUIRETLS (RFC 8689); only inside TLS
+	// DSN is sent where the server offers the extension, and left out elsewhere (RFC 3461
+	// section 5.2); nil: nothing to send.
+	DSN *mail.DSN
 
 	// AwaitEnvelope keeps the content back until the server has accepted a recipient,
 	// also where CHUNKING would let a small message leave together with its envelope.

@@ -183,13 +183,38 @@ func (t *transfer) writeMail() {
 	if t.tx.RequireTLS {
 		t.w.WriteString(" REQUIRETLS")
 	}
+	if d := t.dsn(); d != nil {
+		if d.Return == mail.ReturnFull || d.Return == mail.ReturnHeader {
+			t.w.WriteString(" RET=" + string(d.Return))
+		}
+		if d.EnvelopeID != "" {
+			t.w.WriteString(" ENVID=" + mail.EncodeXtext(d.EnvelopeID))
+		}
+	}
 	t.w.WriteString("\r\n")
 }
 
 func (t *transfer) writeRcpt(a mail.Address) {
 	t.w.WriteString("RCPT TO:<")
 	t.w.WriteString(a.String())
-	t.w.WriteString(">\r\n")
+	t.w.WriteByte('>')
+	said := t.dsn().Of(a)
+	if said.Notify != 0 {
+		t.w.WriteString(" NOTIFY=" + said.Notify.String())
+	}
+	// Written in ASCII it may have become longer than a server has to take.
+	if o := mail.OriginalRecipientParameter(said.Original); said.Original != "" && len(o) <= mail.MaxOriginalRecipient {
+		t.w.WriteString(" ORCPT=" + o)
+	}
+	t.w.WriteString("\r\n")
+}
+
+// dsn returns what the server is told about notices; nil if it does not offer to hear it.
+func (t *transfer) dsn() *mail.DSN {
+	if !t.c.caps.Has("DSN") {
+		return nil
+	}
+	return t.tx.DSN
 }
 
 func (t *transfer) flush(stage Stage) error {

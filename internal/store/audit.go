@@ -76,6 +76,9 @@ const (
 	AuditKey        AuditKind = "key"
 	AuditCredential AuditKind = "credential"
 	AuditEvidence   AuditKind = "evidence" // the key that signs evidence
+	AuditWebhook    AuditKind = "webhook"  // a webhook, or the key that signs their calls
+	AuditAccount    AuditKind = "account"
+	AuditPool       AuditKind = "ip-pool"
 )
 
 // Facts are an object's settings by the names that people know, with their

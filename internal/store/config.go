@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -28,9 +29,6 @@ type Domains interface {
 	DeleteDomain(ctx context.Context, name string) error
 }
 
-// PrimaryAccount is the account that a new installation has. Others are its sub-accounts.
-const PrimaryAccount int64 = 1
-
 // A DomainState says whether a domain may send.
 type DomainState string
 
@@ -49,16 +47,48 @@ type Domain struct {
 	State     DomainState
 	TLS       mail.TLSFlags // the domain level of the two flags
 	Delivery  mail.DomainDelivery
-	DKIM      DKIMKey
+	DKIM      []DKIMKey // in the order they were made; no two have one selector
 	Settings  DomainSettings
 	Checks    []DNSCheck // what verify last saw, one per record
+	// AccountDisabled: the account may not send, so the domain may not either. It is the
+	// account's, filled in by every read and ignored by every change.
+	AccountDisabled bool
 }
 
 // A DKIMKey signs a domain's mail. PrivatePEM never leaves the process.
 type DKIMKey struct {
-	Selector   string
-	PrivatePEM string // PKCS #8
-	Public     string // value of the TXT record
+	Selector   string    `json:"selector"`
+	PrivatePEM string    `json:"private"` // PKCS #8
+	Public     string    `json:"public"`  // value of the TXT record
+	Active     bool      `json:"active,omitempty"`
+	CreatedAt  time.Time `json:"created-at,omitzero"`
+	// SeenAt is when its record was first found in DNS as it should be; zero: not yet.
+	SeenAt time.Time `json:"seen-at,omitzero"`
+	// Successor: made by a rotation; once it is seen the keys before it retire.
+	Successor bool `json:"successor,omitempty"`
+	// RetiredAt is when a rotation took it out of use; zero: it was not. Its record must
+	// stay in DNS for a while: mail that it signed is still on its way.
+	RetiredAt time.Time `json:"retired-at,omitzero"`
+}
+
+// SigningKeys returns the keys that sign now: the active ones whose record was seen in DNS.
+// A signature that cannot be verified is worth less than none, but a domain none of whose keys was
+// seen signs with all that are active: it may be that nobody looked.
+func (d *Domain) SigningKeys() []DKIMKey {
+	var active, seen []DKIMKey
+	for _, k := range d.DKIM {
+		if !k.Active {
+			continue
+		}
+		active = append(active, k)
+		if !k.SeenAt.IsZero() {
+			seen = append(seen, k)
+		}
+	}
+	if len(seen) > 0 {
+		return seen
+	}
+	return active
 }
 
 // DomainSettings are kept for clients and shown back to them.
@@ -69,6 +99,23 @@ type DomainSettings struct {
 	WebPrefix   string `json:"web-prefix,omitempty"`
 	DKIMDisable bool   `json:"dkim-disable,omitempty"` // do not sign unless o:dkim asks
 	DisabledWhy string `json:"disabled-why,omitempty"`
+
+	// DKIMAuthority is the domain of the same account, above this one, whose keys sign this one's
+	// mail; empty: its own do.
+	DKIMAuthority string `json:"dkim-authority,omitempty"`
+	// DKIMRotation is the time between rotations of the domain's keys; 0: they are not rotated.
+	DKIMRotation time.Duration `json:"dkim-rotation,omitempty"`
+
+	MailFromHost    string `json:"mailfrom-host,omitempty"` // below the domain; empty: none
+	AutomaticSender bool   `json:"automatic-sender,omitempty"`
+	EncryptIncoming bool   `json:"encrypt-incoming,omitempty"`
+	ArchiveTo       string `json:"archive-to,omitempty"`
+	MessageTTL      int    `json:"message-ttl,omitempty"` // seconds; 0: as everywhere
+
+	// IPs are the addresses of ours that the domain's mail leaves from; Pool names a pool of them
+	// instead. Neither: those that are in no pool.
+	IPs  []netip.Addr `json:"ips,omitempty"`
+	Pool string       `json:"pool,omitempty"`
 
 	Tracking Tracking `json:"tracking,omitzero"`
 }
@@ -119,7 +166,8 @@ func (d *Domain) TrackingHostSeen() bool {
 type DNSCheck struct {
 	Name      string    `json:"name"`
 	Type      string    `json:"type"`
-	Valid     string    `json:"valid"` // valid, invalid, unknown
+	Value     string    `json:"value,omitempty"` // what was looked for
+	Valid     string    `json:"valid"`           // valid, invalid, unknown
 	Seen      []string  `json:"seen,omitempty"`
 	CheckedAt time.Time `json:"checked-at"`
 }
@@ -132,16 +180,34 @@ type Keys interface {
 	KeyByHash(ctx context.Context, hash [32]byte) (Key, error)
 	// ListKeys returns all keys, oldest first.
 	ListKeys(ctx context.Context) ([]Key, error)
+	// UpdateKey calls change with the stored key and stores what it leaves behind, with a new
+	// UpdatedAt. What cannot be changed is ID, Hash, AccountID, DomainID, CreatedAt and Use.
+	UpdateKey(ctx context.Context, id string, change func(*Key) error) (Key, error)
 	// DeleteKey forgets a key; it is refused from then on.
 	DeleteKey(ctx context.Context, id string) error
+	// NoteKeyUse stores when keys were used, by their id. Keys that are gone are passed over.
+	NoteKeyUse(ctx context.Context, uses map[string]KeyUse) error
 }
 
 // A KeyRole says what a key may do.
 type KeyRole string
 
 const (
-	RoleAdmin   KeyRole = "admin"   // everything
-	RoleSending KeyRole = "sending" // only POST messages and messages.mime of its domain, or of any if it has none
+	RoleAdmin     KeyRole = "admin"     // everything of the account, or of the domain that it is bound to
+	RoleDeveloper KeyRole = "developer" // as admin, but neither keys nor accounts
+	RoleBasic     KeyRole = "basic"     // looks at everything that a developer may change, and changes nothing
+	RoleSending   KeyRole = "sending"   // only POST messages and messages.mime of its domain, or of any if it has none
+	RolePublic    KeyRole = "public"    // nothing
+)
+
+// A KeyKind says what a key was made for.
+type KeyKind string
+
+const (
+	KindUser   KeyKind = "user"   // of an account
+	KindDomain KeyKind = "domain" // of one domain
+	KindWeb    KeyKind = "web"    // of somebody's session, for a day at most
+	KindPublic KeyKind = "public" // may be known to everybody, because it may do nothing
 )
 
 // A Key is an API key without its secret.
@@ -149,10 +215,38 @@ type Key struct {
 	ID          string // 16 hexadecimal digits, not secret
 	Hash        [32]byte
 	Role        KeyRole
-	AccountID   int64 // whose it is; 0 when created means PrimaryAccount
-	DomainID    int64 // 0: every domain of the account
+	Kind        KeyKind // empty when created: user, or domain if it is bound to one
+	AccountID   int64   // whose it is; 0 when created means PrimaryAccount
+	DomainID    int64   // 0: every domain of the account
 	Description string
 	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	ExpiresAt   time.Time // refused from then on; zero: never
+	Disabled    bool      // refused
+	Details     KeyDetails
+	Use         KeyUse
+}
+
+// Expired tells whether the key's time is over.
+func (k *Key) Expired(now time.Time) bool { return !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) }
+
+// KeyDetails are what else is set for a key.
+type KeyDetails struct {
+	UserID    string `json:"user-id,omitempty"`
+	UserName  string `json:"user-name,omitempty"`
+	Email     string `json:"email,omitempty"`
+	Requestor string `json:"requestor,omitempty"` // who made it
+	// Addresses are where it may be used from; none: from anywhere. Masked.
+	Addresses []netip.Prefix `json:"addresses,omitempty"`
+	PerMinute int            `json:"per-minute,omitempty"` // sending calls; 0: any number
+	PerDay    int            `json:"per-day,omitempty"`    // sending calls of a day, UTC; 0: any number
+}
+
+// A KeyUse is how a key was used. It is stored now and then, not at every call.
+type KeyUse struct {
+	LastUsed time.Time // zero: never
+	Day      string    // 2006-01-02, UTC; empty: no day
+	Sends    int       // sending calls on that day
 }
 
 // Credentials keeps submission logins.

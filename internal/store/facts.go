@@ -2,6 +2,8 @@ package store
 
 import (
 	"cmp"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,12 +22,7 @@ func DomainEntry(before, after *Domain) (e AuditEntry, changed bool) {
 		e.Action, e.Object, e.Before = AuditDelete, before.Name, domainFacts(before)
 	default:
 		e.Object, e.Before, e.After = before.Name, domainFacts(before), domainFacts(after)
-		for name, value := range e.Before {
-			if e.After[name] == value {
-				delete(e.Before, name)
-				delete(e.After, name)
-			}
-		}
+		e.onlyDifferences()
 		changed = len(e.Before)+len(e.After) > 0
 		e.Domain = e.Object
 		return e, changed
@@ -42,8 +39,22 @@ func domainFacts(d *Domain) Facts {
 	f["disabled-why"] = d.Settings.DisabledWhy
 	f["require-tls"] = d.TLS.RequireTLS.String()
 	f["skip-verification"] = d.TLS.SkipVerification.String()
-	f["dkim-selector"] = d.DKIM.Selector
-	f["dkim-public"] = d.DKIM.Public
+	var active, public, keys []string
+	for _, k := range d.DKIM {
+		state := "inactive"
+		if k.Active {
+			state = "active"
+			active, public = append(active, k.Selector), append(public, k.Public)
+		}
+		keys = append(keys, k.Selector+" "+state)
+	}
+	f["dkim-selector"] = strings.Join(active, ", ")
+	f["dkim-public"] = strings.Join(public, ", ")
+	f["dkim-keys"] = strings.Join(keys, ", ")
+	f["dkim-authority"] = cmp.Or(d.Settings.DKIMAuthority, "self")
+	f["dkim-rotation"] = word(d.Settings.DKIMRotation > 0, d.Settings.DKIMRotation.String(), "off")
+	f["ip-pool"] = d.Settings.Pool
+	f["ips"] = joined(d.Settings.IPs)
 	f["dkim-sign"] = yesNo(!d.Settings.DKIMDisable)
 	f["tracking-opens"] = yesNo(d.Settings.Tracking.Opens)
 	f["tracking-clicks"] = cmp.Or(string(d.Settings.Tracking.Clicks), "no")
@@ -103,8 +114,94 @@ func overrideFacts(o *mail.Override) Facts {
 // KeyEntry returns the entry for a key that came to be or was deleted. Its
 // domain is the one that it is bound to; empty if none.
 func KeyEntry(action AuditAction, k *Key, domain string) AuditEntry {
-	return about(AuditEntry{Action: action, Kind: AuditKey, Object: k.ID, Domain: domain},
-		Facts{"role": string(k.Role), "domain": cmp.Or(domain, "all"), "description": k.Description})
+	return about(AuditEntry{Action: action, Kind: AuditKey, Object: k.ID, Domain: domain}, keyFacts(k, domain))
+}
+
+// KeyChange returns the entry for a key that was changed.
+func KeyChange(before, after *Key, domain string) AuditEntry {
+	e := AuditEntry{Action: AuditUpdate, Kind: AuditKey, Object: before.ID, Domain: domain, Before: keyFacts(before, domain), After: keyFacts(after, domain)}
+	e.onlyDifferences()
+	return e
+}
+
+// keyFacts lists what is set for a key; what is not is left out.
+func keyFacts(k *Key, domain string) Facts {
+	f := Facts{"role": string(k.Role), "domain": cmp.Or(domain, "all"), "description": k.Description}
+	for name, value := range map[string]string{
+		"expires": moment(k.ExpiresAt), "disabled": word(k.Disabled, "yes", ""), "addresses": joined(k.Details.Addresses),
+		"per-minute": number(k.Details.PerMinute), "per-day": number(k.Details.PerDay), "user": k.Details.UserName,
+		"kind": word(k.Kind == KindWeb || k.Kind == KindPublic, string(k.Kind), ""),
+	} {
+		if value != "" {
+			f[name] = value
+		}
+	}
+	return f
+}
+
+// AccountEntry returns the entry for a change from one account to another, of which one may
+// be nil: it did not exist. Changed is false if nothing differs.
+func AccountEntry(before, after *Account) (e AuditEntry, changed bool) {
+	facts := func(a *Account) Facts {
+		allowed := make([]string, len(a.Settings.Allowed))
+		for i, x := range a.Settings.Allowed {
+			allowed[i] = x.Prefix.String()
+		}
+		return Facts{"name": a.Name, "disabled": yesNo(a.Disabled), "sending": word(a.Settings.SendingOff, "off", "on"),
+			"allowed-addresses": strings.Join(allowed, ", "), "ip-pool": a.Settings.Pool}
+	}
+	if after == nil {
+		return AuditEntry{Action: AuditDelete, Kind: AuditAccount, Object: before.Ref, Before: facts(before)}, true
+	}
+	e = AuditEntry{Action: AuditCreate, Kind: AuditAccount, Object: after.Ref, After: facts(after)}
+	if before != nil {
+		e.Action, e.Before = AuditUpdate, facts(before)
+		e.onlyDifferences()
+	}
+	return e, len(e.Before)+len(e.After) > 0
+}
+
+// PoolEntry is AccountEntry for pools.
+func PoolEntry(before, after *Pool) (e AuditEntry, changed bool) {
+	facts := func(p *Pool) Facts {
+		return Facts{"name": p.Name, "description": p.Description, "ips": joined(p.IPs)}
+	}
+	if after == nil {
+		return AuditEntry{Action: AuditDelete, Kind: AuditPool, Object: before.ID, Before: facts(before)}, true
+	}
+	e = AuditEntry{Action: AuditCreate, Kind: AuditPool, Object: after.ID, After: facts(after)}
+	if before != nil {
+		e.Action, e.Before = AuditUpdate, facts(before)
+		e.onlyDifferences()
+	}
+	return e, len(e.Before)+len(e.After) > 0
+}
+
+// onlyDifferences leaves what differs between before and after.
+func (e *AuditEntry) onlyDifferences() {
+	for name, value := range e.Before {
+		if after, ok := e.After[name]; ok && after == value {
+			delete(e.Before, name)
+			delete(e.After, name)
+		}
+	}
+}
+
+// joined lists values in their own words.
+func joined[T fmt.Stringer](list []T) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = v.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+// number is empty for none.
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // CredentialEntry returns the entry for a login. A new password is all that a login can

@@ -50,12 +50,16 @@ type Store interface {
 	Domains
 	Keys
 	Credentials
+	Accounts
+	Pools
 	Peers
 	STSPolicies
 	Overrides
 	Audit
 	TLSReports
 	Cursors
+	Webhooks
+	WebhookDeliveries
 	Suppressions
 	Imports
 	Templates

@@ -15,10 +15,14 @@ var errCancelled = errors.New("authentication cancelled")
 // errDecode: not base64, or not what the mechanism says.
 var errDecode = errors.New("cannot decode response")
 
-// auth runs AUTH PLAIN (RFC 4616) or AUTH LOGIN, in TLS only (SEC-06).
+// mayAuth reports whether passwords are taken: in TLS only (SEC-06), unless the operator
+// wants it otherwise.
+func (ss *session) mayAuth() bool { return ss.secure || ss.server.cfg.AuthWithoutTLS }
+
+// auth runs AUTH PLAIN (RFC 4616) or AUTH LOGIN.
 func (ss *session) auth(ctx context.Context, c command) (last bool) {
 	switch {
-	case !ss.secure:
+	case !ss.mayAuth():
 		return ss.blunder(replyAuthPlain)
 	case !ss.helo || ss.login != "" || ss.tx.open:
 		return ss.blunder(replySequence)

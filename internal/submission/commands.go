@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/sealpost/sealpost/internal/accept"
+	"github.com/sealpost/sealpost/internal/mail"
 )
 
 // do answers one command. It returns true when the session is over.
@@ -45,9 +45,8 @@ func (ss *session) do(ctx context.Context, c command) (last bool) {
 		return true
 	case "EXPN", "TURN", "ETRN":
 		return ss.blunder(&reply{502, "5.5.1", "Command not implemented"})
-	case "BDAT": // not offered; what follows it is a message, not commands
-		ss.close(&reply{502, "5.5.1", "BDAT is not offered"})
-		return true
+	case "BDAT":
+		return ss.bdat(ctx, c)
 	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PROXY":
 		ss.close(replyUnknown) // another protocol; its next lines are somebody's text (SEC-13)
 		return true
@@ -77,12 +76,15 @@ func (ss *session) hello(c command) (last bool) {
 		ss.say(&reply{250, "", ss.server.cfg.Hostname})
 		return false
 	}
-	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8"}
+	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN"}
 	if ss.server.tls != nil && !ss.secure {
 		lines = append(lines, "STARTTLS")
 	}
+	if ss.mayAuth() {
+		lines = append(lines, "AUTH PLAIN LOGIN")
+	}
 	if ss.secure {
-		lines = append(lines, "AUTH PLAIN LOGIN", "REQUIRETLS")
+		lines = append(lines, "REQUIRETLS")
 	}
 	for _, l := range lines {
 		fmt.Fprintf(ss.out, "250-%s\r\n", l)
@@ -119,7 +121,7 @@ func (ss *session) mayMail() *reply {
 	switch {
 	case ss.login != "" || ss.trusted:
 		return nil
-	case !ss.secure && ss.server.tls != nil:
+	case !ss.mayAuth() && ss.server.tls != nil:
 		return replyNoTLS
 	}
 	return replyNoAuth
@@ -150,7 +152,8 @@ func (ss *session) mail(ctx context.Context, c command) (last bool) {
 		ss.say(answerTo(err))
 		return false
 	}
-	ss.tx = transaction{open: true, sender: sender, path: a.path, utf8: a.utf8, requireTLS: a.requireTLS}
+	ss.tx = transaction{open: true, sender: sender, path: a.path, utf8: a.utf8, requireTLS: a.requireTLS,
+		dsn: mail.DSN{Return: a.ret, EnvelopeID: a.envelopeID}}
 	ss.say(&reply{250, "2.1.0", "OK"})
 	return false
 }
@@ -188,7 +191,7 @@ func (ss *session) rcpt(c command) (last bool) {
 	if err != nil {
 		return ss.refused(err)
 	}
-	ss.tx.recipients = append(ss.tx.recipients, a)
+	ss.tx.add(a)
 	ss.say(&reply{250, "2.1.5", "OK"})
 	return false
 }
@@ -223,15 +226,12 @@ func (ss *session) data(ctx context.Context, c command) (last bool) {
 	if ss.out.Flush() != nil {
 		return true
 	}
-	began := time.Now()
 	ss.in.beginData()
 	content := newDataReader(ss.br, 2*accept.MaxSize)
-	receipt, err := ss.server.door.Accept(ctx, accept.Submission{
-		Sender: tx.sender, ReversePath: tx.path, Recipients: tx.recipients, Raw: content, RequireTLS: tx.requireTLS,
-	})
+	receipt, err := ss.server.door.Accept(ctx, tx.submission(content))
 	// The room may have made up its mind early; the client has not.
 	end := content.drain()
-	ss.in.endData(began, err == nil && end == nil)
+	ss.in.endData(err == nil && end == nil)
 	return ss.answerData(ctx, tx, receipt, err, end)
 }
 

@@ -35,12 +35,14 @@ type meter struct {
 
 	fresh   time.Time     // when the last message was accepted, or the session began
 	command time.Time     // when the current command line must be complete
-	inData  bool          // reading a message
+	inData  bool          // reading content
+	resumed time.Time     // since when
 	left    time.Duration // of the current window, counting only time spent waiting
 	got     int           // octets in the current window
 	grace   bool          // the first window of a message asks for nothing
 
 	mu          sync.Mutex
+	message     bool      // in the middle of one: in its content, or between two chunks of it
 	idle        time.Time // since when a command is awaited; zero: it is not
 	interrupted error
 	evenData    bool
@@ -70,18 +72,33 @@ func (m *meter) gotCommand() {
 // beginData starts the clock of a message; endData stops it. accepted tells
 // that the session has earned more time.
 func (m *meter) beginData() {
+	m.left, m.got, m.grace = dataWindow, 0, true
 	m.mu.Lock()
-	m.inData, m.left, m.got, m.grace = true, dataWindow, 0, true
+	m.message = true
 	m.mu.Unlock()
+	m.resumeData()
 }
 
-func (m *meter) endData(since time.Time, accepted bool) {
-	m.mu.Lock()
+// pauseData stops the clock between two chunks of a message, and resumeData lets it go
+// on where it stopped: what is left of a window is not given anew, or a drip of tiny chunks
+// would be one grace after the other (SEC-10).
+func (m *meter) pauseData() {
 	m.inData = false
-	m.mu.Unlock()
-	if m.fresh = m.fresh.Add(time.Since(since)); accepted {
+	m.fresh = m.fresh.Add(time.Since(m.resumed)) // time in a message is not idle time
+}
+
+func (m *meter) resumeData() { m.inData, m.resumed = true, time.Now() }
+
+func (m *meter) endData(accepted bool) {
+	if m.inData {
+		m.pauseData()
+	}
+	if accepted {
 		m.fresh = time.Now()
 	}
+	m.mu.Lock()
+	m.message = false
+	m.mu.Unlock()
 }
 
 // Read implements io.Reader. It may be cut short by a budget or an interruption,
@@ -142,7 +159,7 @@ func (m *meter) arm(deadline time.Time) error {
 
 // stops reports whether an interruption applies now. The caller holds mu.
 func (m *meter) stops() bool {
-	return m.interrupted != nil && (!m.inData || m.evenData)
+	return m.interrupted != nil && (!m.message || m.evenData)
 }
 
 func (m *meter) why() error {
@@ -168,11 +185,12 @@ func (m *meter) interrupt(why error, data bool) {
 	}
 }
 
-// idleSince tells since when the session waits for a command, if it does.
+// idleSince tells since when the session waits for a command, if it does. Between two
+// chunks of a message it is not idle.
 func (m *meter) idleSince() (time.Time, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.idle, !m.idle.IsZero()
+	return m.idle, !m.idle.IsZero() && !m.message
 }
 
 func earliest(t time.Time, more ...time.Time) time.Time {

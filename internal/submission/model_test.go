@@ -11,12 +11,32 @@ import (
 // A model is what a session must remember, and nothing more (SEC-04).
 type model struct {
 	trusted, secure, helo, login, mail bool
+	chunks                             bool // a message has begun to come by BDAT
 	rcpt, accepted                     int
 }
 
 // step returns the class of the reply to a command, as one digit.
 func (m *model) step(command string) string {
 	may := m.trusted || m.login
+	if m.chunks {
+		switch command { // what does not end the message by being said
+		case "NOOP", "VRFY x":
+			return "2"
+		case moreChunks:
+			return "2"
+		case lastChunk, badChunk:
+			m.chunks, m.mail, m.rcpt = false, false, 0
+			if command == lastChunk {
+				m.accepted++
+				return "2"
+			}
+			return "5"
+		case "EHLO client.test", "RSET":
+			m.chunks = false
+		default:
+			return "5"
+		}
+	}
 	switch command {
 	case "EHLO client.test":
 		m.helo, m.mail, m.rcpt = true, false, 0
@@ -60,6 +80,20 @@ func (m *model) step(command string) string {
 			return "2"
 		}
 		return "5"
+	case moreChunks, lastChunk, badChunk:
+		if !may || !m.mail || m.rcpt == 0 {
+			return "5"
+		}
+		if command == moreChunks {
+			m.chunks = true
+			return "2"
+		}
+		m.mail, m.rcpt = false, 0
+		if command == lastChunk {
+			m.accepted++
+			return "2"
+		}
+		return "5"
 	}
 	return "5"
 }
@@ -68,12 +102,15 @@ const (
 	authenticate = "AUTH PLAIN AGFwcEBleGFtcGxlLmNvbQBzZWNyZXQ="
 	goodData     = "DATA"
 	badData      = "DATA, refused"
+	moreChunks   = "BDAT 23\r\n" + header
+	lastChunk    = "BDAT 23 LAST\r\n" + header
+	badChunk     = "BDAT 23 LAST\r\n" + header + ", refused"
 )
 
 func TestSessionsFollowTheModel(t *testing.T) {
 	commands := []string{
 		"EHLO client.test", "RSET", "NOOP", "VRFY x", "STARTTLS", authenticate, "MAIL FROM:<a@example.com>", "MAIL FROM:<a@x.test>", "MAIL FROM:<a@example.com> SIZE=99999999",
-		"RCPT TO:<b@x.test>", "RCPT TO:<b>", goodData, badData, "BOGUS", "MAIL FROM:<a@example.com> FOO=1",
+		"RCPT TO:<b@x.test>", "RCPT TO:<b>", goodData, badData, moreChunks, lastChunk, badChunk, "BOGUS", "MAIL FROM:<a@example.com> FOO=1",
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		trusted := rapid.Bool().Draw(rt, "trusted")
@@ -99,7 +136,15 @@ func dialogue(t *testing.T, rt *rapid.T, trusted bool, list []string) {
 	m := model{trusted: trusted}
 	for i, command := range list {
 		want := m.step(command)
-		c.send(strings.TrimSuffix(command, ", refused") + "\r\n")
+		r.door.err = nil
+		if command == badChunk {
+			r.door.err = errSyntax
+		}
+		said, _ := strings.CutSuffix(command, ", refused")
+		if !strings.HasPrefix(command, "BDAT") {
+			said += "\r\n"
+		}
+		c.send(said)
 		got := c.reply()
 		if strings.HasPrefix(got, "354") {
 			r.door.err = nil
@@ -110,6 +155,9 @@ func dialogue(t *testing.T, rt *rapid.T, trusted bool, list []string) {
 			if got = c.reply(); got[0] == '4' { // what a refusal without a code becomes
 				got = "5"
 			}
+		}
+		if command == badChunk && strings.HasPrefix(got, "451") { // likewise
+			got = "5"
 		}
 		if strings.HasPrefix(got, "421") {
 			return // too many mistakes; another test's business

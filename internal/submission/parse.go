@@ -1,7 +1,6 @@
 package submission
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -34,6 +33,8 @@ type mailArgs struct {
 	size       int64 // as declared; 0: not
 	utf8       bool
 	requireTLS bool
+	ret        mail.Return // RFC 3461; empty: not said
+	envelopeID string      // likewise
 }
 
 // parseMail reads what follows "MAIL ". requireTLS tells whether REQUIRETLS was offered.
@@ -62,10 +63,16 @@ func parseMail(args string, maxSize int64, requireTLS bool) (mailArgs, error) {
 		case key == "SMTPUTF8" && !hasValue:
 			a.utf8 = true
 		case key == "AUTH" && hasValue: // RFC 4954 section 5: we relay nobody's identity
-			err = checkXtext(value)
+			if _, e := mail.DecodeXtext(value); e != nil || len(value) > 500 {
+				err = errSyntax
+			}
+		case key == "RET" && (strings.EqualFold(value, "FULL") || strings.EqualFold(value, "HDRS")):
+			a.ret = mail.Return(strings.ToUpper(value))
+		case key == "ENVID" && hasValue:
+			a.envelopeID, err = syntax(mail.ParseEnvelopeID(value))
 		case key == "REQUIRETLS" && !hasValue && requireTLS:
 			a.requireTLS = true
-		case key == "SIZE", key == "BODY", key == "SMTPUTF8", key == "AUTH":
+		case key == "SIZE", key == "BODY", key == "SMTPUTF8", key == "AUTH", key == "RET", key == "ENVID":
 			err = errSyntax
 		default:
 			err = refuse(555, "5.5.4", "Unsupported parameter")
@@ -81,20 +88,52 @@ func parseMail(args string, maxSize int64, requireTLS bool) (mailArgs, error) {
 	return a, err
 }
 
+// rcptArgs are the arguments of RCPT.
+type rcptArgs struct {
+	address mail.Address
+	dsn     mail.RecipientDSN
+}
+
 // parseRcpt reads what follows "RCPT ".
-func parseRcpt(args string, utf8Allowed bool) (mail.Address, error) {
+func parseRcpt(args string, utf8Allowed bool) (a rcptArgs, err error) {
 	rest, ok := cutPrefixFold(args, "TO:")
 	if !ok {
-		return mail.Address{}, errSyntax
+		return a, errSyntax
 	}
 	path, rest, err := cutPath(rest)
 	if err != nil {
-		return mail.Address{}, err
+		return a, err
 	}
-	if strings.TrimSpace(rest) != "" {
-		return mail.Address{}, refuse(555, "5.5.4", "Unsupported parameter")
+	seen := map[string]bool{}
+	for _, p := range strings.Fields(rest) {
+		key, value, _ := strings.Cut(p, "=")
+		key = strings.ToUpper(key)
+		if seen[key] {
+			return a, errSyntax
+		}
+		seen[key] = true
+		switch key {
+		case "NOTIFY":
+			a.dsn.Notify, err = syntax(mail.ParseNotify(value))
+		case "ORCPT":
+			a.dsn.Original, err = syntax(mail.ParseOriginalRecipient(value, utf8Allowed))
+		default:
+			err = refuse(555, "5.5.4", "Unsupported parameter")
+		}
+		if err != nil {
+			return a, err
+		}
 	}
-	return parseMailbox(path, utf8Allowed)
+	a.address, err = parseMailbox(path, utf8Allowed)
+	return a, err
+}
+
+// syntax makes any error one of syntax (RFC 3461 section 4: 501).
+func syntax[T any](v T, err error) (T, error) {
+	if err != nil {
+		err = refuse(501, "5.5.4", err.Error())
+	}
+	return v, err
 }
 
 // parseMailbox reads the content of a path. Without SMTPUTF8 it is ASCII (RFC 6531).
@@ -148,41 +187,6 @@ func parseSize(value string, maxSize int64) (int64, error) {
 		return 0, refuse(552, "5.3.4", "Message size exceeds "+strconv.FormatInt(maxSize, 10)+" octets")
 	}
 	return n, nil
-}
-
-var errXtext = errors.New("not xtext")
-
-// checkXtext checks a parameter value in xtext (RFC 3461 section 4).
-func checkXtext(s string) error {
-	if len(s) > 500 {
-		return errSyntax
-	}
-	if _, err := decodeXtext(s); err != nil {
-		return errSyntax
-	}
-	return nil
-}
-
-func decodeXtext(s string) (string, error) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c < '!' || c > '~' || c == '=' {
-			return "", errXtext
-		}
-		if c == '+' {
-			if i+2 >= len(s) || strings.ToUpper(s[i+1:i+3]) != s[i+1:i+3] {
-				return "", errXtext
-			}
-			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-			if err != nil || n < ' ' || n == 0x7f {
-				return "", errXtext
-			}
-			c, i = byte(n), i+2
-		}
-		b.WriteByte(c)
-	}
-	return b.String(), nil
 }
 
 // validHello reports whether s may be the argument of EHLO or HELO: something a

@@ -32,20 +32,21 @@ func (r *reply) String() string {
 }
 
 var (
-	replyOK        = &reply{250, "2.0.0", "OK"}
-	replyShutdown  = &reply{421, "4.3.2", "Service is shutting down"}
-	replyTimeout   = &reply{421, "4.4.2", "Timeout"}
-	replyBusy      = &reply{421, "4.3.2", "Too many connections, try again later"}
-	replyTooMany   = &reply{421, "4.7.0", "Too many errors"}
-	replySequence  = &reply{503, "5.5.1", "Bad sequence of commands"}
-	replyUnknown   = &reply{500, "5.5.2", "Command not recognized"}
-	replyNoTLS     = &reply{530, "5.7.0", "Must issue a STARTTLS command first"}
-	replyNoAuth    = &reply{530, "5.7.0", "Authentication required"}
-	replyRelay     = &reply{550, "5.7.1", "Relaying denied"}
-	replyLineEnd   = &reply{554, "5.6.0", "Message contains a bare CR, a bare LF or a NUL"}
-	replyTooLarge  = &reply{552, "5.3.4", "Message is too large"}
-	replyCommand   = &reply{500, "5.5.2", "Line too long, or not ended by CRLF"}
-	replyAuthPlain = &reply{538, "5.7.11", "Encryption required for requested authentication mechanism"}
+	replyOK           = &reply{250, "2.0.0", "OK"}
+	replyShutdown     = &reply{421, "4.3.2", "Service is shutting down"}
+	replyTimeout      = &reply{421, "4.4.2", "Timeout"}
+	replyBusy         = &reply{421, "4.3.2", "Too many connections, try again later"}
+	replyTooManyOfYou = &reply{421, "4.7.0", "Too many connections from your address"}
+	replyTooMany      = &reply{421, "4.7.0", "Too many errors"}
+	replySequence     = &reply{503, "5.5.1", "Bad sequence of commands"}
+	replyUnknown      = &reply{500, "5.5.2", "Command not recognized"}
+	replyNoTLS        = &reply{530, "5.7.0", "Must issue a STARTTLS command first"}
+	replyNoAuth       = &reply{530, "5.7.0", "Authentication required"}
+	replyRelay        = &reply{550, "5.7.1", "Relaying denied"}
+	replyLineEnd      = &reply{554, "5.6.0", "Message contains a bare CR, a bare LF or a NUL"}
+	replyTooLarge     = &reply{552, "5.3.4", "Message is too large"}
+	replyCommand      = &reply{500, "5.5.2", "Line too long, or not ended by CRLF"}
+	replyAuthPlain    = &reply{538, "5.7.11", "Encryption required for requested authentication mechanism"}
 )
 
 // readFailure is what to say when no more can be read; nil if nobody would hear it.

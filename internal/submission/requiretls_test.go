@@ -48,20 +48,3 @@ func TestREQUIRETLS(t *testing.T) {
 		}
 	})
 }
-
-// docs/adr/0012: the DSN extension is not announced, and what is not announced is not taken.
-func TestDSNIsNotOffered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		c := r.ready(true)
-		if offer := c.do("EHLO client.test", "250"); strings.Contains(offer, "DSN") {
-			t.Errorf("offered: %q", offer)
-		}
-		c.do("MAIL FROM:<a@example.com> RET=HDRS", "555 5.5.4")
-		c.do("MAIL FROM:<a@example.com> ENVID=1", "555 5.5.4")
-		c.do("MAIL FROM:<a@example.com>", "250")
-		c.do("RCPT TO:<b@x.test> NOTIFY=FAILURE", "555 5.5.4")
-		c.do("RCPT TO:<b@x.test> ORCPT=rfc822;b@x.test", "555 5.5.4")
-		c.quit()
-	})
-}

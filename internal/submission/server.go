@@ -37,14 +37,19 @@ type Config struct {
 	Hostname string
 	// Trusted networks may submit without authentication.
 	Trusted []netip.Prefix
-	// Certificate gives the server's certificate; nil: no TLS, and so no AUTH.
+	// Certificate gives the server's certificate; nil: no TLS, and so, unless AuthWithoutTLS, no AUTH.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// AuthWithoutTLS offers AUTH in the clear too, where it can be read on the way.
+	AuthWithoutTLS bool
+	// Proxies are networks from which every connection begins with a PROXY header (SEC-13).
+	Proxies []netip.Prefix
 	// MaxSessions and MaxPerAddress bound concurrent sessions; 0: 2,000 and 50.
 	MaxSessions, MaxPerAddress int
 }
 
 const (
-	defaultSessions   = 2000
+	// DefaultSessions is how many sessions there may be at once unless told.
+	DefaultSessions   = 2000
 	defaultPerAddress = 50
 	// shedAfter is how long a session must have been idle to make room for a new one.
 	shedAfter = 5 * time.Second
@@ -72,7 +77,7 @@ type Server struct {
 // New returns a server. Nothing listens yet.
 func New(cfg Config, door Door, creds Credentials, log *slog.Logger) *Server {
 	if cfg.MaxSessions <= 0 {
-		cfg.MaxSessions = defaultSessions
+		cfg.MaxSessions = DefaultSessions
 	}
 	if cfg.MaxPerAddress <= 0 {
 		cfg.MaxPerAddress = defaultPerAddress
@@ -154,8 +159,8 @@ func (s *Server) register(ss *session) *reply {
 	if s.draining {
 		return replyShutdown
 	}
-	if s.perHost[ss.network] >= s.cfg.MaxPerAddress {
-		return &reply{421, "4.7.0", "Too many connections from your address"}
+	if !ss.byProxy && s.perHost[ss.network] >= s.cfg.MaxPerAddress {
+		return replyTooManyOfYou
 	}
 	if len(s.sessions) >= s.cfg.MaxSessions && !s.shed() {
 		return &reply{421, "4.3.2", "Too many connections, try again later"}
@@ -237,9 +242,9 @@ func (s *Server) interruptAll(data bool) {
 	}
 }
 
-// trusted reports whether an address may submit without authentication.
-func (s *Server) trusted(a netip.Addr) bool {
-	for _, p := range s.cfg.Trusted {
+// within reports whether an address lies in one of the networks.
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	for _, p := range networks {
 		if p.Contains(a.Unmap()) {
 			return true
 		}
@@ -247,21 +252,24 @@ func (s *Server) trusted(a netip.Addr) bool {
 	return false
 }
 
-// hostOf returns the address of a peer, and what counts as one address: itself,
-// or the /64 of an IPv6 address. Peers without an address have the zero one.
-func hostOf(a net.Addr) (netip.Addr, netip.Prefix) {
+// hostOf returns the address of a peer; the zero one if it has none.
+func hostOf(a net.Addr) netip.Addr {
 	if a == nil {
-		return netip.Addr{}, netip.Prefix{}
+		return netip.Addr{}
 	}
 	ap, err := netip.ParseAddrPort(a.String())
 	if err != nil {
-		return netip.Addr{}, netip.Prefix{}
+		return netip.Addr{}
 	}
-	addr := ap.Addr().Unmap()
+	return ap.Addr().Unmap()
+}
+
+// networkOf returns what counts as one address: itself, or the /64 of an IPv6 address.
+func networkOf(addr netip.Addr) netip.Prefix {
 	bits := addr.BitLen()
 	if addr.Is6() {
 		bits = 64
 	}
 	p, _ := addr.WithZone("").Prefix(bits)
-	return addr, p
+	return p
 }

@@ -2,16 +2,11 @@ package submission
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -89,55 +84,6 @@ func TestACrowdOfSlowSessions(t *testing.T) {
 			c.conn.Close()
 		}
 	})
-}
-
-func TestCertificatesAreReloaded(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	write := func() *tls.Certificate {
-		c, err := testCertificate()
-		if err != nil {
-			t.Fatal(err)
-		}
-		key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, b := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: c.Certificate[0]}, keyFile: {Type: "PRIVATE KEY", Bytes: key}} {
-			if err := os.WriteFile(name, pem.EncodeToMemory(b), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return c
-	}
-	if _, err := LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler)); err == nil {
-		t.Error("loaded nothing")
-	}
-	write()
-	c, err := LoadCertificate(certFile, keyFile, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, _ := c.Get(nil)
-	synctest.Test(t, func(t *testing.T) {
-		c.checked = time.Now()
-		os.WriteFile(certFile, []byte("half a fi"), 0o600)
-		time.Sleep(2 * recheck)
-		if got, err := c.Get(nil); err != nil || got != first {
-			t.Errorf("a broken file took over: %v", err)
-		}
-		os.Remove(certFile)
-		time.Sleep(2 * recheck)
-		if got, err := c.Get(nil); err != nil || got != first {
-			t.Errorf("a missing file took over: %v", err)
-		}
-	})
-	write()
-	os.Chtimes(certFile, time.Now(), time.Now().Add(time.Hour))
-	c.checked = time.Time{}
-	if got, err := c.Get(nil); err != nil || got == first {
-		t.Errorf("not reloaded: %v", err)
-	}
 }
 
 // A memoryStore takes what the real room accepts.

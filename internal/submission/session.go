@@ -40,6 +40,8 @@ type session struct {
 	addr    netip.Addr
 	network netip.Prefix
 	trusted bool
+	byProxy bool     // begins with a PROXY header; until it was read, addr is the proxy's
+	raw     net.Conn // beneath TLS
 
 	in     *meter
 	br     *bufio.Reader
@@ -65,12 +67,43 @@ type transaction struct {
 	recipients []mail.Address
 	utf8       bool
 	requireTLS bool
+	dsn        mail.DSN // what it says about notices
+}
+
+// add takes a recipient. Of one that is named twice, all occasions count.
+func (tx *transaction) add(a rcptArgs) {
+	tx.recipients = append(tx.recipients, a.address)
+	if a.dsn == (mail.RecipientDSN{}) {
+		return
+	}
+	said, before := tx.dsn.Recipients[a.address.Key()]
+	if before {
+		if a.dsn.Original == "" {
+			a.dsn.Original = said.Original
+		}
+		if a.dsn.Notify |= said.Notify; a.dsn.Notify != mail.NotifyNever {
+			a.dsn.Notify &^= mail.NotifyNever
+		}
+	}
+	if tx.dsn.Recipients == nil {
+		tx.dsn.Recipients = map[string]mail.RecipientDSN{}
+	}
+	tx.dsn.Recipients[a.address.Key()] = a.dsn
+}
+
+// submission is what the room behind the door is given.
+func (tx *transaction) submission(content io.Reader) accept.Submission {
+	return accept.Submission{
+		Sender: tx.sender, ReversePath: tx.path, Recipients: tx.recipients, Raw: content, RequireTLS: tx.requireTLS,
+		DSN: tx.dsn.Only(tx.recipients),
+	}
 }
 
 func newSession(s *Server, conn net.Conn, implicitTLS bool) *session {
-	ss := &session{server: s, conn: conn, secure: implicitTLS}
-	ss.addr, ss.network = hostOf(conn.RemoteAddr())
-	ss.trusted = s.trusted(ss.addr)
+	ss := &session{server: s, conn: conn, raw: conn, secure: implicitTLS, addr: hostOf(conn.RemoteAddr())}
+	if ss.byProxy = within(s.cfg.Proxies, ss.addr); !ss.byProxy {
+		ss.network, ss.trusted = networkOf(ss.addr), within(s.cfg.Trusted, ss.addr)
+	}
 	if implicitTLS {
 		ss.conn = tls.Server(conn, s.tls)
 	}
@@ -99,24 +132,49 @@ func (ss *session) serve(ctx context.Context) {
 		return
 	}
 	for {
-		if ss.br.Buffered() == 0 && ss.out.Flush() != nil {
-			return
-		}
-		ss.in.awaitCommand()
-		line, err := ss.readLine(maxLine)
+		c, err := ss.next()
 		if err != nil {
 			ss.close(readFailure(err))
 			return
 		}
-		ss.in.gotCommand()
-		if last := ss.do(ctx, parseCommand(line)); last {
+		if last := ss.do(ctx, c); last {
 			return
 		}
 	}
 }
 
+// next reads the next command. What was said before is sent first, unless the client
+// did not wait for it (RFC 2920).
+func (ss *session) next() (command, error) {
+	if ss.br.Buffered() == 0 {
+		if err := ss.out.Flush(); err != nil {
+			return command{}, err
+		}
+	}
+	ss.in.awaitCommand()
+	line, err := ss.readLine(maxLine)
+	if err != nil {
+		return command{}, err
+	}
+	ss.in.gotCommand()
+	return parseCommand(line), nil
+}
+
 // begin brings the session to its greeting.
 func (ss *session) begin(ctx context.Context) bool {
+	if ss.byProxy {
+		refusal, err := ss.proxied(ss.raw)
+		if err != nil {
+			ss.log(ctx, slog.LevelInfo, "no PROXY header from a proxy", "cause", err)
+			return false
+		}
+		if refusal != nil {
+			if !ss.secure {
+				ss.close(refusal)
+			}
+			return false
+		}
+	}
 	if ss.secure {
 		if !ss.handshake(ctx) {
 			return false

@@ -266,7 +266,7 @@ func TestWhoTalksFirstIsSentAway(t *testing.T) {
 			t.Errorf("said %q", said)
 		}
 	})
-	for _, line := range []string{"GET / HTTP/1.1", "POST /x HTTP/1.0", "PROXY TCP4 10.0.0.1 10.0.0.2 1 2", "BDAT 10 LAST"} { // SEC-13
+	for _, line := range []string{"GET / HTTP/1.1", "POST /x HTTP/1.0", "PROXY TCP4 10.0.0.1 10.0.0.2 1 2", "BDAT ten LAST"} { // SEC-13
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			c := r.ready(false)

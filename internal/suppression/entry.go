@@ -26,6 +26,12 @@ type Fields struct {
 	Created string // RFC 2822, RFC 3339, or seconds since 1970
 }
 
+// A problem is an error in words that clients know.
+type problem string
+
+// Error returns the words.
+func (p problem) Error() string { return string(p) }
+
 // Parse reads an entry for a list. The error is for who wrote it. now is when entries were made
 // that do not say.
 func Parse(list store.SuppressionList, f Fields, now time.Time) (store.Suppression, error) {
@@ -62,7 +68,7 @@ func parseValue(list store.SuppressionList, f Fields) (string, error) {
 	address, domain := strings.TrimSpace(f.Address), strings.TrimSpace(f.Domain)
 	switch {
 	case list != store.Allowlist && address == "":
-		return "", fmt.Errorf("Missing mandatory parameter: address") //nolint:staticcheck // clients know it so
+		return "", problem("Missing mandatory parameter: address")
 	case list != store.Allowlist || address != "":
 		if list == store.Allowlist && !strings.Contains(address, "@") {
 			domain = address
@@ -74,7 +80,7 @@ func parseValue(list store.SuppressionList, f Fields) (string, error) {
 		}
 		return value, nil
 	case domain == "":
-		return "", fmt.Errorf("Missing mandatory parameter: address/domain") //nolint:staticcheck // as above
+		return "", problem("Missing mandatory parameter: address/domain")
 	}
 	value, ok := Value(list, domain)
 	if !ok || strings.Contains(value, "@") {

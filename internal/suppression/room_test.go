@@ -184,7 +184,7 @@ func TestFilesWithoutHeaderAreRefused(t *testing.T) {
 func TestImportsOutliveTheProcess(t *testing.T) {
 	var file strings.Builder
 	file.WriteString("address\n")
-	for i := range 2*together + 50 {
+	for i := range 5*together + 50 {
 		if i%100 == 7 {
 			file.WriteString("not an address\n")
 			continue
@@ -212,10 +212,10 @@ func TestImportsOutliveTheProcess(t *testing.T) {
 	if err := rg.room.readAll(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if im := rg.latest(t); im.State != store.ImportDone || im.Records != 2*together+50 || im.Bad != 11 || len(im.Problems) != maxProblems {
+	if im := rg.latest(t); im.State != store.ImportDone || im.Records != 5*together+50 || im.Bad != 11 || len(im.Problems) != maxProblems {
 		t.Errorf("ended as %+v", im)
 	}
-	_, err := rg.store.Suppression(t.Context(), rg.domain, store.Complaints, fmt.Sprintf("u%d@example.net", 2*together+49))
+	_, err := rg.store.Suppression(t.Context(), rg.domain, store.Complaints, fmt.Sprintf("u%d@example.net", 5*together+49))
 	if err != nil {
 		t.Error(err)
 	}

@@ -176,7 +176,7 @@ func (rg *rig) checkMail(c store.Content, reportID, messageID string) {
 		rg.Fatal(err)
 	}
 	checks, err := dkim.VerifyWithOptions(bytes.NewReader(octets), &dkim.VerifyOptions{
-		LookupTXT: func(string) ([]string, error) { return []string{signer.DKIM.Public}, nil },
+		LookupTXT: func(string) ([]string, error) { return []string{signer.DKIM[0].Public}, nil },
 	})
 	if err != nil || len(checks) != 1 || checks[0].Err != nil || checks[0].Domain != "sender.test" {
 		rg.Errorf("signature: %+v %v", checks, err)

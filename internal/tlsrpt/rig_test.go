@@ -138,10 +138,10 @@ func (rg *rig) sender(key *rsa.PrivateKey) {
 	rg.Helper()
 	private, err1 := x509.MarshalPKCS8PrivateKey(key)
 	public, err2 := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	d := store.Domain{Name: "sender.test", State: store.DomainActive, DKIM: store.DKIMKey{
+	d := store.Domain{Name: "sender.test", State: store.DomainActive, DKIM: []store.DKIMKey{{
 		Selector: "s1", PrivatePEM: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
-		Public: "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(public),
-	}}
+		Public: "v=DKIM1; k=rsa; p=" + base64.StdEncoding.EncodeToString(public), Active: true,
+	}}}
 	// Its owner wants neither signatures nor mail without TLS; reports have both.
 	d.Settings.DKIMDisable = true
 	d.TLS.RequireTLS = mail.True

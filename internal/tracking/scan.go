@@ -9,6 +9,9 @@ import "bytes"
 type Scan struct {
 	found bool
 	tail  []byte // the last octets of what was written, at most scanTail
+	// border is room for what lies across two writes. A submitted message is written line by
+	// line, so an allocation for each would be as much as the message (SEC-10).
+	border [2 * scanTail]byte
 }
 
 const (
@@ -25,8 +28,7 @@ func (s *Scan) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if len(s.tail) > 0 { // what lies across the border
-		border := append(s.tail[:len(s.tail):len(s.tail)], p[:min(len(p), scanTail)]...)
-		s.look(border)
+		s.look(append(append(s.border[:0], s.tail...), p[:min(len(p), scanTail)]...))
 	}
 	s.look(p)
 	if len(p) < scanTail {

@@ -142,13 +142,15 @@ func queryEscape(s string) string {
 }
 
 // remember keeps values of an answer that later requests of the file refer to:
-// ${key} a stored message, ${next} a link's token, ${id} a key, ${route} a route.
+// ${key} a stored message, ${next} a link's token, ${id} a key, ${route} a route, ${hook} a webhook, ${hex24} what has a long id.
 func remember(body []byte, memory map[string]string) {
 	for name, re := range map[string]*regexp.Regexp{
 		"key":   regexp.MustCompile(`(?:/messages/|"message":")([0-9a-f]{16})"`),
 		"next":  regexp.MustCompile(`"next":"[^"]*/events/([^"]+)"`),
 		"id":    regexp.MustCompile(`"id":"([0-9a-f]{16})"`),
+		"hex24": regexp.MustCompile(`"(?:id|pool_id)":"([0-9a-f]{24})"`),
 		"route": regexp.MustCompile(`"id":"([0-9a-f]{24})"`),
+		"hook":  regexp.MustCompile(`"webhook_id":"([0-9a-f]{24})"`),
 	} {
 		if m := re.FindSubmatch(body); m != nil {
 			memory[name] = string(m[1])
@@ -182,8 +184,10 @@ func volatile() []replacement {
 		{regexp.MustCompile(`\b[0-9a-f]{24}\b`), "HEX24"},
 		{regexp.MustCompile(`key-[0-9a-f]{48}`), "key-SECRET"},
 		{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "HEX16"},
-		{regexp.MustCompile(`p=MII[A-Za-z0-9+/=]+`), "p=PUBLIC"},
+		{regexp.MustCompile(`p=[A-Za-z0-9+/]{40,}=*`), "p=PUBLIC"},
+		{regexp.MustCompile(`(selector": ?"|identifier": ?")?([a-z0-9]+)-20\d{6}(x\d+)?\b`), "${1}${2}-20060102"},
 		{regexp.MustCompile(`": "[a-z2-7]{26}"`), `": "PASSWORD"`},
+		{regexp.MustCompile(`"seconds": \d+(\.\d+)?(e-\d+)?`), `"seconds": 0.25`},
 		{regexp.MustCompile(`X-Ratelimit-Reset: \d{13}`), "X-Ratelimit-Reset: 1620637982656"},
 		{regexp.MustCompile(`=_[A-Z2-7]{26}`), "=_BOUNDARY"},
 		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000`), "Mon, 02 Jan 2006 15:04:05 +0000"},

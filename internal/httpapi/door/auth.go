@@ -1,11 +1,14 @@
 package door
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +23,15 @@ type Principal struct {
 	Role        store.KeyRole
 	AccountID   int64 // whose things exist for the caller; 0: those of every account (the operator)
 	DomainID    int64 // 0: every domain of the account
+	// ActsFor: a key of the primary account, or the operator, acts for the sub-account AccountID.
+	ActsFor bool
+	// Key is the caller's key with what else is set for it; nil on a trusted socket.
+	Key *store.Key
 }
+
+// Account returns the account that the caller's things belong to: the operator's belong to the
+// primary one.
+func (p Principal) Account() int64 { return max(p.AccountID, store.PrimaryAccount) }
 
 // Owns reports whether things of the domain exist for the caller.
 func (p Principal) Owns(d *store.Domain) bool {
@@ -32,7 +43,7 @@ func (p Principal) Owns(d *store.Domain) bool {
 func (d *Door) authenticate(r *Request, trusted bool) error {
 	if trusted {
 		r.Who = Principal{Role: store.RoleAdmin}
-		return nil
+		return d.actFor(r)
 	}
 	user, secret, ok := r.BasicAuth()
 	if !ok || secret == "" || subtle.ConstantTimeCompare([]byte(user), []byte("api")) != 1 {
@@ -45,14 +56,69 @@ func (d *Door) authenticate(r *Request, trusted bool) error {
 	key, err := d.deps.Keys.KeyByHash(r.Context(), hash)
 	if err == nil && subtle.ConstantTimeCompare(key.Hash[:], hash[:]) == 1 {
 		d.guard.succeeded(hash)
-		r.Who = Principal{KeyID: key.ID, Description: key.Description, Role: key.Role, AccountID: key.AccountID, DomainID: key.DomainID}
-		return nil
+		now := time.Now()
+		if ok, err := d.mayBeUsed(r, &key, now); err != nil || !ok {
+			return cmp.Or(err, ErrForbidden)
+		}
+		if d.deps.Uses != nil {
+			d.deps.Uses.Used(&key, now)
+		}
+		r.Who = Principal{KeyID: key.ID, Description: key.Description, Role: key.Role, AccountID: key.AccountID, DomainID: key.DomainID, Key: &key}
+		return d.actFor(r)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	d.guard.failed(r.Client, time.Now())
 	return ErrForbidden
+}
+
+// mayBeUsed reports whether a key that exists may be used now, and from where the client is.
+func (d *Door) mayBeUsed(r *Request, k *store.Key, now time.Time) (bool, error) {
+	if k.Disabled || k.Expired(now) || k.Role == store.RolePublic {
+		return false, nil
+	}
+	if len(k.Details.Addresses) > 0 && !slices.ContainsFunc(k.Details.Addresses, func(p netip.Prefix) bool { return p.Contains(r.Client) }) {
+		return false, nil
+	}
+	if d.deps.Accounts == nil || k.Kind == store.KindWeb { // sessions wander
+		return true, nil
+	}
+	account, err := d.deps.Accounts.Account(r.Context(), k.AccountID)
+	if err != nil {
+		return false, err
+	}
+	allowed := account.Settings.Allowed
+	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(a store.AllowedAddress) bool { return a.Prefix.Contains(r.Client) }), nil
+}
+
+// OnBehalfOf is the field by which a key of the primary account acts for one of its sub-accounts.
+const OnBehalfOf = "X-Mailgun-On-Behalf-Of"
+
+// actFor lets the caller act for the sub-account that the request names. Only keys that are bound
+// to no domain may, and only the primary account has sub-accounts: what does not exist for the
+// caller is answered like what does not exist.
+func (d *Door) actFor(r *Request) error {
+	ref := r.Header.Get(OnBehalfOf)
+	if ref == "" {
+		return nil
+	}
+	if r.Who.DomainID != 0 {
+		return ErrForbidden
+	}
+	if d.deps.Accounts == nil {
+		return NotFound("Not Found")
+	}
+	account, err := d.deps.Accounts.AccountByRef(r.Context(), ref)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err != nil || r.Who.AccountID > store.PrimaryAccount && account.ID != r.Who.AccountID {
+		return NotFound("Not Found")
+	}
+	r.Who.ActsFor = account.ID != r.Who.Account()
+	r.Who.AccountID = account.ID
+	return nil
 }
 
 // FindDomain returns the domain that a path names. What cannot be a domain name

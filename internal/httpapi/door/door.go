@@ -27,11 +27,19 @@ type Config struct {
 	FormMemory int64
 }
 
-// Deps are what the door asks about callers and domains.
+// Deps are what the door asks about callers and domains. Accounts and Uses may be nil: there are
+// no sub-accounts then, and nobody is told.
 type Deps struct {
-	Keys    store.Keys
-	Domains store.Domains
-	Log     *slog.Logger
+	Keys     store.Keys
+	Domains  store.Domains
+	Accounts store.Accounts
+	Uses     Uses
+	Log      *slog.Logger
+}
+
+// Uses is told whenever a key is used. The keyuse room satisfies it.
+type Uses interface {
+	Used(k *store.Key, now time.Time)
 }
 
 // A Door takes requests through the stations that all of them share, and then to the
@@ -64,9 +72,6 @@ func New(cfg Config, deps Deps, routes []Route) *Door {
 		slots:  make(chan struct{}, cfg.MaxRequests),
 	}
 }
-
-// Routes lists the calls. The result must not be changed.
-func (d *Door) Routes() []Route { return d.routes }
 
 // Handler answers requests that carry an API key.
 func (d *Door) Handler() http.Handler { return d.handler(false) }

@@ -18,31 +18,42 @@ const (
 	// Operate: what concerns the whole server. Admin keys of the primary account that are
 	// not bound to a domain.
 	Operate Access = iota
-	// Account: what concerns one account. Admin keys that are not bound to a domain.
+	// Administer: who may do what in one account: its keys and sub-accounts. Admin keys that are
+	// not bound to a domain.
+	Administer
+	// Account: what concerns one account. Admin and developer keys that are not bound to a domain;
+	// basic keys may look.
 	Account
-	// Manage: also admin keys of the route's own domain, or, on routes without a
+	// Manage: also keys of the route's own domain, or, on routes without a
 	// domain, of any: those show them their own domain's things only.
 	Manage
-	// Send: also sending keys, for their domain.
+	// Look: as Manage, for calls that change nothing although their method could.
+	Look
+	// Send: admin, developer and sending keys, for their domain.
 	Send
 	// Public: everybody, without a key.
 	Public
 )
 
-// Allows reports whether the caller's key has the role for the class. That
-// the domain is its own is checked apart.
-func (c Access) Allows(p Principal) bool {
+// Allows reports whether the caller's key has the role for a call of the class by the
+// method. That the domain is its own is checked apart.
+func (c Access) Allows(p Principal, method string) bool {
+	everywhere := p.DomainID == 0
 	switch c {
 	case Public:
 		return true
 	case Send:
-		return p.Role == store.RoleAdmin || p.Role == store.RoleSending
+		return p.Role == store.RoleAdmin || p.Role == store.RoleDeveloper || p.Role == store.RoleSending
+	case Look:
+		return p.Role == store.RoleAdmin || p.Role == store.RoleDeveloper || p.Role == store.RoleBasic
 	case Manage:
-		return p.Role == store.RoleAdmin
+		return p.Role == store.RoleAdmin || p.Role == store.RoleDeveloper || p.Role == store.RoleBasic && method == http.MethodGet
 	case Account:
-		return p.Role == store.RoleAdmin && p.DomainID == 0
+		return everywhere && Manage.Allows(p, method)
+	case Administer:
+		return everywhere && p.Role == store.RoleAdmin
 	case Operate:
-		return p.Role == store.RoleAdmin && p.DomainID == 0 && p.AccountID <= store.PrimaryAccount
+		return everywhere && p.Role == store.RoleAdmin && p.AccountID <= store.PrimaryAccount
 	}
 	return false
 }
@@ -66,7 +77,7 @@ func On(method, pattern string, access Access, handle func(http.ResponseWriter, 
 
 // Changes reports whether a call may change something that is audited. Sending is not.
 func (rt Route) Changes() bool {
-	return rt.Method != http.MethodGet && (rt.Access != Public && rt.Access != Send)
+	return rt.Method != http.MethodGet && rt.Access != Public && rt.Access != Send && rt.Access != Look
 }
 
 // HasDomain reports whether the route is about one sending domain.
@@ -154,7 +165,7 @@ func (d *Door) serve(w http.ResponseWriter, r *Request, rt Route, trusted bool) 
 
 // authorize applies the row of the route table to the caller, and finds the domain.
 func (d *Door) authorize(r *Request, rt Route) error {
-	if !rt.Access.Allows(r.Who) {
+	if !rt.Access.Allows(r.Who, rt.Method) {
 		return ErrForbidden
 	}
 	if !rt.HasDomain() {

@@ -45,13 +45,13 @@ func (s *Surface) Routes() []door.Route {
 
 		door.On("GET", "/v3/{domain}/tags", door.Manage, s.listTags),
 		door.On("GET", "/v3/domains/{domain}/limits/tag", door.Manage, s.tagLimit),
-		door.On("POST", "/v1/analytics/tags", door.Manage, s.listAccountTags),
+		door.On("POST", "/v1/analytics/tags", door.Look, s.listAccountTags),
 		door.On("PUT", "/v1/analytics/tags", door.Manage, s.updateAccountTag),
 		door.On("DELETE", "/v1/analytics/tags", door.Manage, s.deleteAccountTag),
 		door.On("GET", "/v1/analytics/tags/limits", door.Manage, s.accountTagLimit),
 
-		door.On("POST", "/v1/analytics/metrics", door.Manage, s.metrics),
-		door.On("POST", "/v1/analytics/usage/metrics", door.Manage, s.usageMetrics),
+		door.On("POST", "/v1/analytics/metrics", door.Look, s.metrics),
+		door.On("POST", "/v1/analytics/usage/metrics", door.Look, s.usageMetrics),
 	}
 	for _, by := range []grouping{providers, devices, countries} {
 		table = append(table,

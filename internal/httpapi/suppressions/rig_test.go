@@ -56,6 +56,9 @@ func newRig(t testing.TB) *rig {
 		}
 		rg.domains[name] = d.ID
 	}
+	if err := s.CreateAccount(t.Context(), &store.Account{Name: "foreign"}); err != nil { // its id is 2
+		t.Fatal(err)
+	}
 	for name, k := range map[string]store.Key{
 		"admin":       {Role: store.RoleAdmin},
 		"own-admin":   {Role: store.RoleAdmin, DomainID: rg.domains["example.com"]},

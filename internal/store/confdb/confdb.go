@@ -1,7 +1,7 @@
-// Package confdb keeps an installation's configuration: sending domains, API keys,
-// submission logins and overrides. They are few, change rarely and are asked for with every
-// message, so the package holds all of them in memory and writes through to four
-// SQL tables. The audit log is a fifth: every change of the others is noted there, in the
+// Package confdb keeps an installation's configuration: accounts, sending domains, API keys,
+// submission logins, pools of addresses and overrides. They are few, change rarely and are asked for with every
+// message, so the package holds all of them in memory and writes through to
+// SQL tables. The audit log is another one: every change of the others is noted there, in the
 // transaction that makes it. Beside them are tables of what rooms remember: which MX hosts
 // gave TLS, what MTA-STS policies recipient domains have, the statistics for TLS reports,
 // how far the followers of the event log have come, who gets no mail of a domain.
@@ -40,6 +40,8 @@ var (
 	_ store.Domains     = (*DB)(nil)
 	_ store.Keys        = (*DB)(nil)
 	_ store.Credentials = (*DB)(nil)
+	_ store.Accounts    = (*DB)(nil)
+	_ store.Pools       = (*DB)(nil)
 	_ store.Overrides   = (*DB)(nil)
 	_ store.Audit       = (*DB)(nil)
 )
@@ -58,7 +60,10 @@ type DB struct {
 	names       map[string]int64
 	keys        map[[32]byte]store.Key
 	credentials map[string]store.Credential
+	accounts    map[int64]store.Account
+	pools       map[string]store.Pool
 	overrides   map[int64]override
+	hooks       hookCache
 	versions    versions
 	targets     map[target][]mail.Override // by what they count for, those that may be active
 }
@@ -73,6 +78,8 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 		names:       map[string]int64{},
 		keys:        map[[32]byte]store.Key{},
 		credentials: map[string]store.Credential{},
+		accounts:    map[int64]store.Account{},
+		pools:       map[string]store.Pool{},
 		overrides:   map[int64]override{},
 		versions:    versions{kept: map[versionKey]store.TemplateVersion{}},
 	}
@@ -85,8 +92,17 @@ func Open(ctx context.Context, q Queryer, write Transactor) (*DB, error) {
 	if err := db.loadCredentials(ctx, q); err != nil {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
+	if err := db.loadAccounts(ctx, q); err != nil {
+		return nil, fmt.Errorf("read accounts: %w", err)
+	}
+	if err := db.loadPools(ctx, q); err != nil {
+		return nil, fmt.Errorf("read pools: %w", err)
+	}
 	if err := db.loadOverrides(ctx, q); err != nil {
 		return nil, fmt.Errorf("read overrides: %w", err)
+	}
+	if err := db.loadWebhooks(ctx, q); err != nil {
+		return nil, fmt.Errorf("read webhooks: %w", err)
 	}
 	if err := db.clearOrphans(ctx); err != nil {
 		return nil, err
@@ -121,6 +137,8 @@ func (db *DB) change(ctx context.Context, f func(ctx context.Context, q Queryer)
 func cloneDomain(d *store.Domain) store.Domain {
 	c := *d
 	c.Delivery.Retry = slices.Clone(d.Delivery.Retry)
+	c.DKIM = slices.Clone(d.DKIM)
+	c.Settings.IPs = slices.Clone(d.Settings.IPs)
 	c.Checks = slices.Clone(d.Checks)
 	for i := range c.Checks {
 		c.Checks[i].Seen = slices.Clone(c.Checks[i].Seen)
@@ -129,7 +147,7 @@ func cloneDomain(d *store.Domain) store.Domain {
 }
 
 // domainColumns are the columns of a domain, in the order of domainValues.
-const domainColumns = `name, created_at, state, require_tls, skip_verification, delivery, dkim_selector, dkim_private, dkim_public, settings, checks, account_id`
+const domainColumns = `name, created_at, state, require_tls, skip_verification, delivery, dkim, settings, checks, account_id`
 
 // domainValues returns the columns' values.
 func domainValues(d *store.Domain) ([]any, error) {
@@ -145,8 +163,12 @@ func domainValues(d *store.Domain) ([]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode checks: %w", err)
 	}
+	dkim, err := json.Marshal(d.DKIM)
+	if err != nil {
+		return nil, fmt.Errorf("encode DKIM keys: %w", err)
+	}
 	return []any{d.Name, d.CreatedAt.UnixMicro(), string(d.State), int64(d.TLS.RequireTLS), int64(d.TLS.SkipVerification), string(delivery),
-		d.DKIM.Selector, d.DKIM.PrivatePEM, d.DKIM.Public, string(settings), string(checks), d.AccountID}, nil
+		string(dkim), string(settings), string(checks), d.AccountID}, nil
 }
 
 func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
@@ -158,9 +180,9 @@ func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
 	for rows.Next() {
 		var d store.Domain
 		var created, require, skip int64
-		var state, delivery, settings, checks string
+		var state, delivery, dkim, settings, checks string
 		err := rows.Scan(&d.ID, &d.Name, &created, &state, &require, &skip, &delivery,
-			&d.DKIM.Selector, &d.DKIM.PrivatePEM, &d.DKIM.Public, &settings, &checks, &d.AccountID)
+			&dkim, &settings, &checks, &d.AccountID)
 		if err != nil {
 			return err
 		}
@@ -170,6 +192,9 @@ func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
 		if err := json.Unmarshal([]byte(delivery), &d.Delivery); err != nil {
 			return fmt.Errorf("domain %s: delivery settings: %w", d.Name, err)
 		}
+		if err := json.Unmarshal([]byte(dkim), &d.DKIM); err != nil {
+			return fmt.Errorf("domain %s: DKIM keys: %w", d.Name, err)
+		}
 		if err := json.Unmarshal([]byte(settings), &d.Settings); err != nil {
 			return fmt.Errorf("domain %s: settings: %w", d.Name, err)
 		}
@@ -178,31 +203,6 @@ func (db *DB) loadDomains(ctx context.Context, q Queryer) error {
 		}
 		db.domains[d.ID] = &d
 		db.names[d.Name] = d.ID
-	}
-	return rows.Err()
-}
-
-func (db *DB) loadKeys(ctx context.Context, q Queryer) error {
-	rows, err := q.QueryContext(ctx, `SELECT id, hash, role, account_id, domain_id, description, created_at FROM api_key`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k store.Key
-		var hash []byte
-		var role string
-		var created int64
-		if err := rows.Scan(&k.ID, &hash, &role, &k.AccountID, &k.DomainID, &k.Description, &created); err != nil {
-			return err
-		}
-		if len(hash) != len(k.Hash) {
-			return fmt.Errorf("key %s: its hash has %d octets", k.ID, len(hash))
-		}
-		copy(k.Hash[:], hash)
-		k.Role = store.KeyRole(role)
-		k.CreatedAt = time.UnixMicro(created).UTC()
-		db.keys[k.Hash] = k
 	}
 	return rows.Err()
 }

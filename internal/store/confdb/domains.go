@@ -14,7 +14,7 @@ import (
 )
 
 // CreateDomain stores d and fills in its ID and CreatedAt, and its State if it is
-// empty: unverified. ErrExists if the name is taken.
+// empty: unverified. ErrExists if the name is taken, ErrNotFound if there is no such account.
 func (db *DB) CreateDomain(ctx context.Context, d *store.Domain) error {
 	if d.Name == "" {
 		return errors.New("create domain: it has no name")
@@ -28,8 +28,11 @@ func (db *DB) CreateDomain(ctx context.Context, d *store.Domain) error {
 		return fmt.Errorf("create domain %s: %w", d.Name, err)
 	}
 	err = db.change(ctx, func(ctx context.Context, q Queryer) error {
+		if _, err := db.Account(ctx, n.AccountID); err != nil {
+			return err
+		}
 		err := q.QueryRowContext(ctx, `INSERT INTO domain (`+domainColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (name) DO NOTHING RETURNING id`, values...).Scan(&n.ID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return store.ErrExists
@@ -42,12 +45,20 @@ func (db *DB) CreateDomain(ctx context.Context, d *store.Domain) error {
 	}, func() {
 		db.domains[n.ID] = &n
 		db.names[n.Name] = n.ID
-		*d = cloneDomain(&n)
+		*d = db.view(&n)
 	})
 	if err != nil {
 		return fmt.Errorf("create domain %s: %w", d.Name, err)
 	}
 	return nil
+}
+
+// view returns a copy with what the domain has of its account. Called with mu held.
+func (db *DB) view(d *store.Domain) store.Domain {
+	c := cloneDomain(d)
+	a := db.accounts[c.AccountID]
+	c.AccountDisabled = !a.MaySend()
+	return c
 }
 
 // Domain returns the domain of that name, from memory.
@@ -58,7 +69,7 @@ func (db *DB) Domain(ctx context.Context, name string) (store.Domain, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if d, ok := db.domains[db.names[name]]; ok {
-		return cloneDomain(d), nil
+		return db.view(d), nil
 	}
 	return store.Domain{}, fmt.Errorf("domain %q: %w", name, store.ErrNotFound)
 }
@@ -71,7 +82,7 @@ func (db *DB) DomainByID(ctx context.Context, id int64) (store.Domain, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if d, ok := db.domains[id]; ok {
-		return cloneDomain(d), nil
+		return db.view(d), nil
 	}
 	return store.Domain{}, fmt.Errorf("domain %d: %w", id, store.ErrNotFound)
 }
@@ -86,7 +97,7 @@ func (db *DB) ListDomains(ctx context.Context) ([]store.Domain, error) {
 	ids := slices.Sorted(maps.Keys(db.domains))
 	list := make([]store.Domain, 0, len(ids))
 	for _, id := range slices.Backward(ids) {
-		list = append(list, cloneDomain(db.domains[id]))
+		list = append(list, db.view(db.domains[id]))
 	}
 	return list, nil
 }
@@ -107,14 +118,14 @@ func (db *DB) UpdateDomain(ctx context.Context, name string, change func(*store.
 			return err
 		}
 		n = cloneDomain(&given) // change may have kept the pointer
-		n.ID, n.AccountID, n.Name, n.CreatedAt = old.ID, old.AccountID, old.Name, old.CreatedAt
+		n.ID, n.AccountID, n.Name, n.CreatedAt, n.AccountDisabled = old.ID, old.AccountID, old.Name, old.CreatedAt, old.AccountDisabled
 		values, err := domainValues(&n)
 		if err != nil {
 			return err
 		}
 		_, err = q.ExecContext(ctx, `UPDATE domain SET name = $1, created_at = $2, state = $3, require_tls = $4, skip_verification = $5,
-			delivery = $6, dkim_selector = $7, dkim_private = $8, dkim_public = $9, settings = $10, checks = $11, account_id = $12
-			WHERE id = $13`, append(values, n.ID)...)
+			delivery = $6, dkim = $7, settings = $8, checks = $9, account_id = $10
+			WHERE id = $11`, append(values, n.ID)...)
 		if err != nil {
 			return err
 		}
@@ -150,6 +161,9 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 				return err
 			}
 		}
+		if err := db.dropDomainWebhooks(ctx, q, id); err != nil {
+			return err
+		}
 		for _, statement := range []string{
 			`DELETE FROM credential WHERE domain_id = $1`,
 			`DELETE FROM api_key WHERE domain_id = $1`,
@@ -165,6 +179,7 @@ func (db *DB) DeleteDomain(ctx context.Context, name string) error {
 	}, func() {
 		delete(db.domains, id)
 		delete(db.names, name)
+		db.forgetDomainWebhooks(id)
 		db.versions.forget() // its templates went with it
 		maps.DeleteFunc(db.keys, func(_ [32]byte, k store.Key) bool { return k.DomainID == id })
 		maps.DeleteFunc(db.credentials, func(_ string, c store.Credential) bool { return c.DomainID == id })
@@ -194,8 +209,12 @@ func (db *DB) belongings(d *store.Domain) []store.AuditEntry {
 			list = append(list, store.CredentialEntry(store.AuditDelete, c.Login, d.Name))
 		}
 	}
+	sortEntries(list)
+	return list
+}
+
+func sortEntries(list []store.AuditEntry) {
 	slices.SortFunc(list, func(a, b store.AuditEntry) int {
 		return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), strings.Compare(a.Object, b.Object))
 	})
-	return list
 }

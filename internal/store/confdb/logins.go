@@ -1,11 +1,8 @@
 package confdb
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,111 +10,6 @@ import (
 
 	"github.com/sealpost/sealpost/internal/store"
 )
-
-// CreateKey stores k and fills in its ID and CreatedAt. ErrExists if the hash is
-// known, ErrNotFound if the key is for a domain that does not exist.
-func (db *DB) CreateKey(ctx context.Context, k *store.Key) error {
-	var random [8]byte
-	rand.Read(random[:]) // never fails
-	n := *k
-	n.ID, n.CreatedAt = hex.EncodeToString(random[:]), now()
-	n.AccountID = cmp.Or(n.AccountID, store.PrimaryAccount)
-	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
-		domain, err := db.keyDomain(ctx, n.DomainID)
-		if err != nil {
-			return err
-		}
-		var id string
-		err = q.QueryRowContext(ctx, `INSERT INTO api_key (id, hash, role, account_id, domain_id, description, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (hash) DO NOTHING RETURNING id`,
-			n.ID, n.Hash[:], string(n.Role), n.AccountID, n.DomainID, n.Description, n.CreatedAt.UnixMicro()).Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return store.ErrExists
-		}
-		if err != nil {
-			return err
-		}
-		return db.note(ctx, q, store.KeyEntry(store.AuditCreate, &n, domain))
-	}, func() {
-		db.keys[n.Hash] = n
-		*k = n
-	})
-	if err != nil {
-		return fmt.Errorf("create key: %w", err)
-	}
-	return nil
-}
-
-// keyDomain returns the name of the domain that a key is bound to; empty for none.
-func (db *DB) keyDomain(ctx context.Context, id int64) (string, error) {
-	if id == 0 {
-		return "", nil
-	}
-	d, err := db.DomainByID(ctx, id)
-	return d.Name, err
-}
-
-// KeyByHash finds a key, from memory.
-func (db *DB) KeyByHash(ctx context.Context, hash [32]byte) (store.Key, error) {
-	if err := ctx.Err(); err != nil {
-		return store.Key{}, err
-	}
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	if k, ok := db.keys[hash]; ok {
-		return k, nil
-	}
-	return store.Key{}, fmt.Errorf("key: %w", store.ErrNotFound)
-}
-
-// ListKeys returns all keys, oldest first.
-func (db *DB) ListKeys(ctx context.Context) ([]store.Key, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	list := make([]store.Key, 0, len(db.keys))
-	for _, k := range db.keys {
-		list = append(list, k)
-	}
-	slices.SortFunc(list, func(a, b store.Key) int {
-		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return list, nil
-}
-
-// DeleteKey forgets a key.
-func (db *DB) DeleteKey(ctx context.Context, id string) error {
-	var hash [32]byte
-	err := db.change(ctx, func(ctx context.Context, q Queryer) error {
-		var kept []byte
-		err := q.QueryRowContext(ctx, `DELETE FROM api_key WHERE id = $1 RETURNING hash`, id).Scan(&kept)
-		if errors.Is(err, sql.ErrNoRows) {
-			return store.ErrNotFound
-		}
-		if err != nil {
-			return err
-		}
-		copy(hash[:], kept)
-		k, err := db.KeyByHash(ctx, hash)
-		if err != nil {
-			return err
-		}
-		domain, err := db.keyDomain(ctx, k.DomainID)
-		if err != nil {
-			return err
-		}
-		return db.note(ctx, q, store.KeyEntry(store.AuditDelete, &k, domain))
-	}, func() { delete(db.keys, hash) })
-	if err != nil {
-		return fmt.Errorf("delete key %q: %w", id, err)
-	}
-	return nil
-}
 
 // PutCredential creates or replaces a login and sets its CreatedAt; created says
 // which. ErrNotFound if its domain does not exist, ErrExists if the login belongs

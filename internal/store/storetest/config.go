@@ -24,7 +24,10 @@ var domainTests = []test{
 			Name: "sender.example", State: store.DomainActive,
 			TLS:      mail.TLSFlags{RequireTLS: mail.True, SkipVerification: mail.False},
 			Delivery: mail.DomainDelivery{EncryptUnverified: true, DeferDowngrade: true, Retry: []time.Duration{time.Minute, time.Hour}, Lifetime: 8 * time.Hour},
-			DKIM:     store.DKIMKey{Selector: "s1", PrivatePEM: "-----BEGIN\nx\n", Public: "v=DKIM1; p=x"},
+			DKIM: []store.DKIMKey{
+				{Selector: "s1", PrivatePEM: "-----BEGIN\nx\n", Public: "v=DKIM1; p=x", Active: true, CreatedAt: t0, SeenAt: t0.Add(time.Hour)},
+				{Selector: "s0", PrivatePEM: "-----BEGIN\ny\n", Public: "v=DKIM1; p=y", Successor: true, RetiredAt: t0.Add(2 * time.Hour)},
+			},
 			Settings: store.DomainSettings{SpamAction: "tag", Wildcard: true, WebScheme: "https", WebPrefix: "email", DKIMDisable: true, DisabledWhy: "why"},
 			Checks:   []store.DNSCheck{{Name: "sender.example", Type: "TXT", Valid: "valid", Seen: []string{"v=spf1"}, CheckedAt: t0}},
 		}

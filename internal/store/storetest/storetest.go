@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
@@ -45,9 +47,13 @@ func Run(t *testing.T, open Opener) {
 		{"STSPolicies", stsPolicyTests},
 		{"TLSReports", tlsReportTests},
 		{"Logins", loginTests},
+		{"Accounts", accountTests},
+		{"Pools", poolTests},
+		{"Keys", keyTests},
 		{"Overrides", overrideTests},
 		{"Audit", auditTests},
 		{"Cursors", cursorTests},
+		{"Webhooks", webhookTests},
 		{"Suppressions", suppressionTests},
 		{"Imports", importTests},
 		{"Templates", templateTests},
@@ -112,7 +118,7 @@ func (f *fixture) is(err, want error) {
 // same checks that two values are equal.
 func (f *fixture) same(what string, got, want any) {
 	f.Helper()
-	if d := cmp.Diff(want, got); d != "" {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); d != "" {
 		f.Fatalf("%s differs (-want +got):\n%s", what, d)
 	}
 }
