@@ -37,3 +37,4 @@ cover: ## test coverage, function by function, and cover.html
 
 docs: ## write the pages that are generated from the code
 	go generate ./internal/config ./internal/cli
+	go test ./internal/app -run TestOpenAPIDocument -update

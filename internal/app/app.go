@@ -29,6 +29,7 @@ import (
 	"github.com/sealpost/sealpost/internal/follow"
 	"github.com/sealpost/sealpost/internal/httpapi"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/openapi"
 	"github.com/sealpost/sealpost/internal/impact"
 	"github.com/sealpost/sealpost/internal/keyuse"
 	"github.com/sealpost/sealpost/internal/lab"
@@ -303,7 +304,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 		Queue: a.queue, NextHops: a.store, Explain: a.explain,
 		Prober: prober{a.deliverer}, Reports: a.reports, Forecaster: forecaster{a.impact}, Evidence: a.evidence,
 		Log: a.log,
-	}, a.surfaces...)
+	}, append(a.surfaces, openapi.Surface{})...)
 	if a.apiCert, err = a.certificateOf("http", a.cfg.HTTP.TLS, a.cfg.HTTP.CertFile, a.cfg.HTTP.KeyFile); err != nil {
 		return err
 	}

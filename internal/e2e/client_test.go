@@ -295,7 +295,11 @@ func (c *client) events(domain string, query url.Values) ([]Event, error) {
 		if len(page.Items) == 0 {
 			return list, nil
 		}
-		list, target = append(list, page.Items...), page.Paging.Next
+		next, err := url.Parse(page.Paging.Next)
+		if err != nil {
+			return nil, err
+		}
+		list, target = append(list, page.Items...), c.base+next.RequestURI() // whatever the server is called
 	}
 }
 

@@ -117,6 +117,7 @@ type evidenceKeys struct {
 	Keys []string `json:"keys"` // all, newest first
 }
 
+// showEvidenceKeys lists the keys that evidence was ever signed with, the current one first.
 func (a *API) showEvidenceKeys(w http.ResponseWriter, _ *door.Request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence

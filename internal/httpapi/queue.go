@@ -75,6 +75,7 @@ func (a *API) rowQuery(r *door.Request, p door.Params) (q store.RowQuery, err er
 	return q, err
 }
 
+// listQueue lists recipients that wait in the queue.
 func (a *API) listQueue(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -97,6 +98,7 @@ func (a *API) listQueue(w http.ResponseWriter, r *door.Request) error {
 	}{items})
 }
 
+// listNextHops lists the recipient domains with mail waiting.
 func (a *API) listNextHops(w http.ResponseWriter, r *door.Request) error {
 	hops, err := a.deps.NextHops.NextHops(r.Context())
 	if err != nil {
@@ -203,6 +205,7 @@ func (a *API) probe(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, result)
 }
 
+// showVersion tells the version of the server.
 func (a *API) showVersion(w http.ResponseWriter, _ *door.Request) error {
 	return door.Reply(w, struct {
 		Name    string `json:"name"`

@@ -56,7 +56,7 @@ func Parse(list store.SuppressionList, f Fields, now time.Time) (store.Suppressi
 	if len(s.Text) > store.MaxSuppressionText {
 		return s, fmt.Errorf("the text of an entry is longer than %d octets", store.MaxSuppressionText)
 	}
-	if f.Created = strings.TrimSpace(f.Created); f.Created != "" {
+	if f.Created = strings.TrimSpace(f.Created); f.Created != "" && !noMoment(f.Created) {
 		if s.Created, err = parseCreated(f.Created); err != nil {
 			return s, err
 		}
@@ -144,6 +144,10 @@ func parseTags(given []string) ([]string, error) {
 	}
 	return tags, nil
 }
+
+// noMoment recognizes what Mailgun's Go client writes of entries that do not say when: Go's
+// zero time, in the year 1.
+func noMoment(s string) bool { return strings.Contains(s, " Jan 0001 ") || strings.HasPrefix(s, "0001-01-01") }
 
 func parseCreated(s string) (time.Time, error) {
 	t, ok := accept.ParseTime(s)

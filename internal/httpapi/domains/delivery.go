@@ -37,10 +37,12 @@ func deliveryView(d store.Domain) deliveryJSON {
 	return v
 }
 
+// showDelivery shows the settings around the flags of a domain.
 func (c *Calls) showDelivery(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, deliveryView(r.Domain))
 }
 
+// updateDelivery changes the settings around the flags of a domain. What is absent stays as it is.
 func (c *Calls) updateDelivery(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -1,0 +1,312 @@
+// Package generate makes the OpenAPI document from the table of routes, the comments of
+// the handlers, the contract files and a file of words about parameters. It is used by a test.
+package generate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Words is what cannot be read off code and contracts.
+type Words struct {
+	// Groups tells what the calls of a package are about.
+	Groups map[string]string `json:"groups"`
+	// Parameters describes parameters by their name; "METHOD /pattern name" has precedence.
+	Parameters map[string]string `json:"parameters"`
+	// Keyed lists the names of objects whose keys are data.
+	Keyed []string `json:"keyed"`
+}
+
+// An Input is what a document is made of.
+type Input struct {
+	Routes  []Route
+	Sources string // folder of the handlers, with their contract files
+	Words   []byte // JSON of Words
+}
+
+// Document returns the document as indented JSON, and what is missing for it to be whole:
+// routes without a contract or a comment, parameters and groups without a word.
+func Document(in Input) (doc []byte, missing []string, err error) {
+	g := &generator{}
+	dec := json.NewDecoder(bytes.NewReader(in.Words))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&g.words); err != nil {
+		return nil, nil, fmt.Errorf("words: %w", err)
+	}
+	g.keyed = map[string]bool{}
+	for _, name := range g.words.Keyed {
+		g.keyed[name] = true
+	}
+	if g.comments, err = comments(in.Sources); err != nil {
+		return nil, nil, err
+	}
+	all, err := readExchanges(in.Sources)
+	if err != nil {
+		return nil, nil, err
+	}
+	contracts := contractsOf(in.Routes, all)
+	byHandler := map[[3]string][]exchange{} // one handler answers alike under all its paths
+	for _, r := range in.Routes {
+		k := [3]string{r.Method, r.Group, r.Handler}
+		byHandler[k] = append(byHandler[k], contracts[r.key()]...)
+	}
+	paths, groups := map[string]map[string]any{}, map[string]bool{}
+	for _, r := range in.Routes {
+		path := strings.TrimSuffix(r.Pattern, "{$}")
+		if paths[path] == nil {
+			paths[path] = map[string]any{}
+		}
+		paths[path][strings.ToLower(r.Method)] = g.operation(r, byHandler[[3]string{r.Method, r.Group, r.Handler}])
+		groups[r.Group] = true
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", " ")
+	err = enc.Encode(map[string]any{
+		"openapi": "3.0.3",
+		"info": map[string]any{
+			"title": "Sealpost", "version": "1",
+			"description": "Mail delivery for people who must know how their mail travelled. The calls below /v1 to /v5 are those of Mailgun's API; those below /v1/sealpost are Sealpost's own.",
+		},
+		"tags": g.tags(groups), "paths": paths,
+		"components": map[string]any{"securitySchemes": map[string]any{
+			"key": map[string]any{"type": "http", "scheme": "basic", "description": "user api, password: an API key"},
+		}},
+	})
+	slices.Sort(g.missing)
+	return b.Bytes(), slices.Compact(g.missing), err
+}
+
+type generator struct {
+	words    Words
+	keyed    map[string]bool
+	comments map[[2]string]string
+	missing  []string
+}
+
+func (g *generator) miss(format string, args ...any) {
+	g.missing = append(g.missing, fmt.Sprintf(format, args...))
+}
+
+func (g *generator) tags(groups map[string]bool) []map[string]any {
+	var tags []map[string]any
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		if g.words.Groups[name] == "" {
+			g.miss("group %s has no word", name)
+		}
+		tags = append(tags, map[string]any{"name": name, "description": g.words.Groups[name]})
+	}
+	return tags
+}
+
+// operation describes one call.
+func (g *generator) operation(r Route, contracts []exchange) map[string]any {
+	comment := g.comments[[2]string{r.Group, r.Handler}]
+	if comment == "" {
+		g.miss("%s: its handler %s.%s has no comment", r.key(), r.Group, r.Handler)
+	}
+	summary, description := sentences(r.Handler, comment)
+	id := r.Group + "." + r.Handler + regexp.MustCompile(`\W+`).ReplaceAllString("."+r.key(), "_")
+	op := map[string]any{"tags": []string{r.Group}, "summary": summary, "description": description + access(r.Access), "operationId": id}
+	if r.Access == "public" {
+		op["security"] = []any{}
+	} else {
+		op["security"] = []any{map[string]any{"key": []string{}}}
+	}
+	own := r.Group == "openapi" // the call that shows the document cannot be in it whole
+	if !own && !slices.ContainsFunc(contracts, func(x exchange) bool { return x.status < 400 }) {
+		g.miss("%s: no contract file shows it succeed", r.key())
+	}
+	if ps := g.pathAndQuery(r, contracts); len(ps) > 0 {
+		op["parameters"] = ps
+	}
+	if body := g.body(r, contracts); body != nil {
+		op["requestBody"] = body
+	}
+	op["responses"] = g.responses(contracts)
+	return op
+}
+
+// access words who may call.
+func access(class string) string {
+	switch class {
+	case "operate":
+		return " For keys of the whole server."
+	case "account":
+		return " For keys of the account."
+	case "send":
+		return " Also for sending keys of the domain."
+	}
+	return ""
+}
+
+// pathAndQuery describes the parameters in the path and in the query.
+func (g *generator) pathAndQuery(r Route, contracts []exchange) []map[string]any {
+	var list []map[string]any
+	for _, m := range regexp.MustCompile(`\{([a-z_]+)\}`).FindAllStringSubmatch(r.Pattern, -1) {
+		list = append(list, map[string]any{"name": m[1], "in": "path", "required": true, "description": g.word(r, m[1]), "schema": map[string]any{"type": "string"}})
+	}
+	inForm := map[string]bool{}
+	for _, x := range contracts {
+		for name := range x.form {
+			inForm[name] = true
+		}
+	}
+	queried := names(contracts, func(x exchange) map[string][]string { return x.query })
+	if r.Method == "GET" || r.Method == "DELETE" {
+		queried = g.withWords(r, queried)
+	}
+	for _, name := range queried {
+		if !inForm[name] && !strings.Contains(r.Pattern, "{"+name+"}") {
+			list = append(list, map[string]any{"name": name, "in": "query", "description": g.word(r, name), "schema": map[string]any{"type": "string"}})
+		}
+	}
+	return list
+}
+
+// withWords adds the parameters that have a word for this route alone.
+func (g *generator) withWords(r Route, list []string) []string {
+	for key := range g.words.Parameters {
+		if name, ok := strings.CutPrefix(key, r.key()+" "); ok && !slices.Contains(list, name) && !strings.Contains(r.Pattern, "{"+name+"}") {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// names lists the parameters of requests that succeeded, or are known by a word.
+func names(contracts []exchange, of func(exchange) map[string][]string) []string {
+	found := map[string]bool{}
+	for _, x := range contracts {
+		if x.status >= 400 && x.status != 404 {
+			continue
+		}
+		for name := range of(x) {
+			found[strings.TrimSuffix(name, "[]")] = true
+		}
+	}
+	delete(found, "unknown") // contracts show that parameters nobody knows are passed over
+	return slices.Sorted(maps.Keys(found))
+}
+
+// body describes the request body, in each form that the contracts use.
+func (g *generator) body(r Route, contracts []exchange) map[string]any {
+	content := map[string]any{}
+	properties := map[string]any{}
+	formed := names(contracts, func(x exchange) map[string][]string { return x.form })
+	if r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH" {
+		formed = g.withWords(r, formed)
+	}
+	for _, name := range formed {
+		properties[name] = map[string]any{"type": "string", "description": g.word(r, name)}
+		if slices.ContainsFunc(contracts, func(x exchange) bool { return len(x.form[name]) > 1 }) {
+			properties[name] = map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": g.word(r, name)}
+		}
+	}
+	withFiles := maps.Clone(properties)
+	for _, x := range contracts {
+		for _, name := range x.files {
+			if x.status < 400 {
+				withFiles[name] = map[string]any{"type": "string", "format": "binary", "description": g.word(r, name)}
+			}
+		}
+	}
+	if len(properties) > 0 {
+		content["application/x-www-form-urlencoded"] = map[string]any{"schema": map[string]any{"type": "object", "properties": properties}}
+	}
+	if len(withFiles) > 0 {
+		content["multipart/form-data"] = map[string]any{"schema": map[string]any{"type": "object", "properties": withFiles}}
+	}
+	requests := newShape()
+	for _, x := range contracts {
+		if x.request != nil && x.status < 400 {
+			requests.add(x.request)
+		}
+	}
+	if len(requests.kinds) > 0 {
+		content["application/json"] = map[string]any{"schema": requests.schema(false, g.keyed)}
+	}
+	if len(content) == 0 {
+		return nil
+	}
+	return map[string]any{"content": content}
+}
+
+// responses describes every answer that the contracts show.
+func (g *generator) responses(contracts []exchange) map[string]any {
+	byStatus := map[int]map[string][]exchange{}
+	for _, x := range contracts {
+		if byStatus[x.status] == nil {
+			byStatus[x.status] = map[string][]exchange{}
+		}
+		byStatus[x.status][x.media] = append(byStatus[x.status][x.media], x)
+	}
+	out := map[string]any{}
+	for status, medias := range byStatus {
+		content := map[string]any{}
+		for media, list := range medias {
+			if media == "" {
+				continue
+			}
+			s := newShape()
+			var example any = list[0].text
+			for _, x := range list {
+				if media == "application/json" {
+					s.add(x.answer)
+					example = list[0].answer
+				} else {
+					s.add(x.text)
+				}
+			}
+			content[media] = map[string]any{"schema": s.schema(false, g.keyed), "example": example}
+		}
+		response := map[string]any{"description": meaning(status)}
+		if len(content) > 0 {
+			response["content"] = content
+		}
+		out[strconv.Itoa(status)] = response
+	}
+	if len(out) == 0 {
+		out["default"] = map[string]any{"description": "not described"}
+	}
+	return out
+}
+
+func meaning(status int) string {
+	switch {
+	case status < 300:
+		return "done"
+	case status < 400:
+		return "to be found elsewhere"
+	case status == 401:
+		return "the key is missing, unknown, or may not do this"
+	case status == 404:
+		return "there is no such object, or it is another tenant's"
+	case status < 500:
+		return "refused; the text says why"
+	}
+	return "not possible now"
+}
+
+// word describes a parameter.
+func (g *generator) word(r Route, name string) string {
+	if w := g.words.Parameters[r.key()+" "+name]; w != "" {
+		return w
+	}
+	if w := g.words.Parameters[name]; w != "" {
+		return w
+	}
+	if prefix, _, ok := strings.Cut(name, ":"); ok && g.words.Parameters[prefix+":"] != "" {
+		return g.words.Parameters[prefix+":"]
+	}
+	g.miss("%s: parameter %s has no word", r.key(), name)
+	return ""
+}
