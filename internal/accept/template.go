@@ -13,6 +13,8 @@ import (
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
 	"github.com/sealpost/sealpost/internal/plaintext"
+	"github.com/sealpost/sealpost/internal/sendopt"
+	"github.com/sealpost/sealpost/internal/spool"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -28,33 +30,9 @@ type Templates interface {
 	TemplateVersion(ctx context.Context, domainID int64, name, tag string) (store.TemplateVersion, error)
 }
 
-// A templateWish is what a submission says of a template.
-type templateWish struct {
-	name, version string   // in lower case; an empty name: no template is asked for
-	text          mail.Tri // text/plain is to be made of it, too
-	variables     *handlebars.Object
-}
-
-// take takes one of the options that are about templates.
-func (t *templateWish) take(key string, f compose.Field) error {
-	value := strings.TrimSpace(f.Value)
-	switch key {
-	case "template":
-		t.name = strings.ToLower(value)
-	case "t:version":
-		t.version = strings.ToLower(value)
-	case "t:variables":
-		var err error
-		if t.variables, err = handlebars.ParseObject(value); err != nil {
-			return invalid("%s is not a valid JSON object: %s", printable(f.Name), printable(err.Error()))
-		}
-	}
-	return nil
-}
-
 // A stencil is the template that a submission asks for, understood, with its variables.
 type stencil struct {
-	wish      templateWish
+	wish      sendopt.Template
 	version   string
 	html      *handlebars.Template
 	headers   map[string]*handlebars.Template // by name: From, Subject, Reply-To
@@ -67,34 +45,34 @@ type stencil struct {
 
 // openStencil finds the template that is asked for, if one is.
 func (j *job) openStencil(ctx context.Context) error {
-	wish := j.opts.template
-	if wish.name == "" {
+	wish := j.opts.Template
+	if wish.Name == "" {
 		return nil
 	}
 	if j.room.cfg.Templates == nil {
 		return invalid("template parameter is not supported, please send 'text' or 'html'")
 	}
-	v, err := j.room.cfg.Templates.TemplateVersion(ctx, j.domain.ID, wish.name, wish.version)
+	v, err := j.room.cfg.Templates.TemplateVersion(ctx, j.domain.ID, wish.Name, wish.Version)
 	switch {
-	case errors.Is(err, store.ErrNotFound) && wish.version != "":
-		return invalid("template version not found: %s (template %s)", printable(wish.version), printable(wish.name))
+	case errors.Is(err, store.ErrNotFound) && wish.Version != "":
+		return invalid("template version not found: %s (template %s)", sendopt.Printable(wish.Version), sendopt.Printable(wish.Name))
 	case errors.Is(err, store.ErrNotFound):
-		return invalid("template not found: %s", printable(wish.name))
+		return invalid("template not found: %s", sendopt.Printable(wish.Name))
 	case err != nil:
 		return err
 	}
 	s := &stencil{wish: wish, version: v.Tag, headers: map[string]*handlebars.Template{}, places: merge.HasPlaces(v.Body), budget: handlebars.NewBudget(MaxTemplateSteps)}
 	if s.html, err = handlebars.Parse(v.Body); err != nil {
-		return invalid("template %s: %s", printable(wish.name), printable(err.Error()))
+		return invalid("template %s: %s", sendopt.Printable(wish.Name), sendopt.Printable(err.Error()))
 	}
 	for name, source := range v.Headers {
 		if s.headers[name], err = handlebars.Parse(source); err != nil {
-			return invalid("template %s: %s: %s", printable(wish.name), printable(name), printable(err.Error()))
+			return invalid("template %s: %s: %s", sendopt.Printable(wish.Name), sendopt.Printable(name), sendopt.Printable(err.Error()))
 		}
 		s.places = s.places || merge.HasPlaces(source)
 	}
 	s.links = tracking.Uses(v.Body)
-	s.variables = templateVariables(j.opts.variables, wish.variables)
+	s.variables = templateVariables(j.opts.Variables, wish.Variables)
 	_, _ = s.variables.Map(func(text string) (string, error) {
 		s.personal = s.personal || merge.HasPlaces(text)
 		s.links = s.links || tracking.Uses(text)
@@ -146,11 +124,11 @@ func (s *stencil) render(p *merge.Person) (r rendering, err error) {
 	r.subject, r.replyTo, r.from = put(s.headers["Subject"], true), put(s.headers["Reply-To"], true), put(s.headers["From"], true)
 	switch {
 	case errors.Is(err, handlebars.ErrTooLarge):
-		return r, errTooLarge
+		return r, spool.ErrTooLarge
 	case err != nil:
-		return r, invalid("template %s: %s", printable(s.wish.name), err)
+		return r, invalid("template %s: %s", sendopt.Printable(s.wish.Name), err)
 	}
-	if s.wish.text.Bool() {
+	if s.wish.Text.Bool() {
 		r.text = plaintext.FromHTML(r.html)
 	}
 	if r.html == "" {
@@ -169,7 +147,7 @@ func (s *stencil) fill(p *merge.Person) (*handlebars.Object, error) {
 		}
 		t := merge.Parse(text)
 		if size += t.Size(p); size > MaxSize {
-			return "", errTooLarge
+			return "", spool.ErrTooLarge
 		}
 		return t.Fill(p), nil
 	})
@@ -198,13 +176,13 @@ func (j *job) fillTemplate(d *Draft) error {
 		delete(s.headers, "Subject")
 	}
 	if d.Text != "" {
-		s.wish.text = mail.Unset
+		s.wish.Text = mail.Unset
 	} else {
 		d.Text = r.text
 	}
 	d.HTML = r.html
-	if r.replyTo != "" && !hasField(j.opts.headers, "Reply-To") {
-		j.opts.headers = append(j.opts.headers, compose.Field{Name: "Reply-To", Value: r.replyTo})
+	if r.replyTo != "" && !hasField(j.opts.Headers, "Reply-To") {
+		j.opts.Headers = append(j.opts.Headers, compose.Field{Name: "Reply-To", Value: r.replyTo})
 	} else {
 		delete(s.headers, "Reply-To")
 	}
@@ -239,7 +217,7 @@ func (s *stencil) applyTemplate(d *compose.Draft, l *letter) error {
 		return err
 	}
 	d.HTML = r.html
-	if s.wish.text.Bool() {
+	if s.wish.Text.Bool() {
 		d.Text = r.text
 	}
 	if s.headers["Subject"] != nil {
@@ -302,9 +280,9 @@ func (r *rawSource) prepareTemplate(ctx context.Context) error {
 		r.j.stencil = nil
 		return nil
 	}
-	fields, err := headerFields(r.in.reader(), map[string]bool{"subject": true})
-	r.hasSubject = len(fields) > 0 || hasField(r.j.opts.headers, "Subject")
-	r.j.stencil.wish.text = mail.Unset // the message has the text that it has
+	fields, err := headerFields(r.in.Reader(), map[string]bool{"subject": true})
+	r.hasSubject = len(fields) > 0 || hasField(r.j.opts.Headers, "Subject")
+	r.j.stencil.wish.Text = mail.Unset // the message has the text that it has
 	return err
 }
 
@@ -314,5 +292,5 @@ func (j *job) template() *event.Template {
 	if s == nil {
 		return nil
 	}
-	return &event.Template{Name: s.wish.name, Version: s.version, IsText: s.wish.text.Bool()}
+	return &event.Template{Name: s.wish.Name, Version: s.version, IsText: s.wish.Text.Bool()}
 }

@@ -64,8 +64,10 @@ func table() map[string]room {
 		"compose":                  {imports: "mail"},
 		"signing":                  {imports: "mail"},
 		"credential":               {imports: "mail store"},
-		"accept":                   {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
-		"httpapi/door":             {imports: "accept compose mail store strictjson"},
+		"sendopt":                  {imports: "compose handlebars mail merge strictjson tracking"},
+		"spool":                    {imports: "store"},
+		"accept":                   {imports: "compose event handlebars mail merge plaintext sendopt signing spool store strictjson tracking", tests: "store/sqlite"},
+		"httpapi/door":             {imports: "accept compose mail sendopt store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door"},
 		"httpapi/openapi/generate": {},
 		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
@@ -102,7 +104,7 @@ func table() map[string]room {
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 		// What follows from events.
 		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
-		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
+		"suppression":          {imports: "event follow mail sendopt store", tests: "queue store/sqlite"},
 		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
 		"webhook":              {imports: "event follow mail outhttp store throttle", tests: "netguard store/sqlite"},
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -150,7 +150,7 @@ func parseTags(given []string) ([]string, error) {
 func noMoment(s string) bool { return strings.Contains(s, " Jan 0001 ") || strings.HasPrefix(s, "0001-01-01") }
 
 func parseCreated(s string) (time.Time, error) {
-	t, ok := accept.ParseTime(s)
+	t, ok := sendopt.ParseTime(s)
 	if !ok {
 		var err error
 		t, err = time.Parse(time.RFC3339, s)
