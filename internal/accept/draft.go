@@ -180,7 +180,7 @@ func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
 			return d, err
 		}
 	}
-	return d, s.j.stencil.applyTemplate(&d, l)
+	return d, applyTemplate(s.j.stencil, &d, l)
 }
 
 // sender reads the from parameters: one mailbox.

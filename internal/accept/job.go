@@ -11,6 +11,7 @@ import (
 	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/signing"
 	"github.com/sealpost/sealpost/internal/spool"
+	"github.com/sealpost/sealpost/internal/stencil"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -31,9 +32,9 @@ type job struct {
 	signers     []*signing.Signer
 	sources     []netip.Addr // of ours, to leave from; none: any
 
-	list     *distribution  // nil: no mailing list
-	stencil  *stencil       // nil: no template
-	plan     *tracking.Plan // how letters are tracked; nil: not at all
+	list     *distribution    // nil: no mailing list
+	stencil  *stencil.Stencil // nil: no template
+	plan     *tracking.Plan   // how letters are tracked; nil: not at all
 	source   source
 	arena    *spool.Arena
 	several  bool         // there are many letters, each with differences of its own

@@ -120,7 +120,7 @@ func (j *job) distribute(ctx context.Context, l store.MailingList) error {
 	j.list = dist
 	j.opts.Headers = dist.fields(j.opts.Headers)
 	if j.stencil != nil && l.ReplyPreference == "list" {
-		delete(j.stencil.headers, "Reply-To")
+		j.stencil.WithoutHeader("Reply-To")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/compose"
+	"github.com/sealpost/sealpost/internal/handlebars"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/spool"
@@ -90,7 +91,7 @@ func (r *Room) explain(ctx context.Context, j *job, err error) *Error {
 		return invalid("%s", sendopt.Printable(field.Problem))
 	case errors.As(err, &refusal):
 		return &Error{Status: 400, Code: 554, Enhanced: refusal.Enhanced, Message: refusal.Problem, reject: "content"}
-	case errors.Is(err, spool.ErrTooLarge):
+	case errors.Is(err, spool.ErrTooLarge), errors.Is(err, handlebars.ErrTooLarge):
 		return &Error{Status: 413, Code: 552, Enhanced: "5.3.4", Message: fmt.Sprintf("message size exceeds %d MiB limit", MaxSize>>20)}
 	case errors.Is(err, store.ErrFull):
 		r.log.ErrorContext(ctx, "message refused", "cause", err)

@@ -130,7 +130,7 @@ func (r *rawSource) track(edit *compose.Edit, l *letter) {
 // usesLinks goes by what a scan of the message said, and takes it apart only where that is not certain
 // enough.
 func (r *rawSource) usesLinks(certainly bool) (bool, error) {
-	if r.j.stencil != nil && r.j.stencil.links || tracking.Uses(r.j.opts.RecipientVariables) || slices.ContainsFunc(r.j.opts.Headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
+	if r.j.stencil != nil && r.j.stencil.UsesLinks() || tracking.Uses(r.j.opts.RecipientVariables) || slices.ContainsFunc(r.j.opts.Headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
 		return true, nil
 	}
 	if !r.scan.MayUse() || !certainly {
