@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest httpapi/apitest httpapi/contract realdns realmta smtptest store/storetest"
+const testSupport = "dnstest httpapi/apitest httpapi/contract proportion realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -123,6 +123,7 @@ func table() map[string]room {
 		"store/storetest":  {imports: "event mail store tlsresult"},
 		"httpapi/apitest":  {imports: "httpapi/door keyuse store store/sqlite"},
 		"httpapi/contract": {},
+		"proportion":       {},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},
 		"realdns":          {imports: "daemon"},
@@ -138,5 +139,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "proportion", "realdns", "realmta", "store/storetest"}, pkg)
 }
