@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/merge"
 	"github.com/sealpost/sealpost/internal/spool"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/tracking"
@@ -86,8 +87,27 @@ func (j *job) trackDraft(d *compose.Draft, l *letter) {
 	}
 }
 
+// valuesUseLinks reports whether a placeholder that stands for a link of ours may come into letters with values: those of
+// a template, which need not show in every copy, of recipients, or of a list's members.
+func (j *job) valuesUseLinks() bool {
+	if j.stencil != nil && j.stencil.UsesLinks() || tracking.Uses(j.opts.RecipientVariables) {
+		return true
+	}
+	return j.list != nil && slices.ContainsFunc(j.list.people, func(p merge.Person) bool {
+		for _, v := range p.Values {
+			if tracking.Uses(v) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func (s *draftSource) usesLinks(bool) (bool, error) {
-	texts := []string{s.base.Text, s.base.HTML, s.base.AMP, s.j.opts.RecipientVariables}
+	if s.j.valuesUseLinks() {
+		return true, nil
+	}
+	texts := []string{s.base.Text, s.base.HTML, s.base.AMP}
 	for _, h := range s.base.Headers {
 		texts = append(texts, h.Value)
 	}
@@ -130,7 +150,7 @@ func (r *rawSource) track(edit *compose.Edit, l *letter) {
 // usesLinks goes by what a scan of the message said, and takes it apart only where that is not certain
 // enough.
 func (r *rawSource) usesLinks(certainly bool) (bool, error) {
-	if r.j.stencil != nil && r.j.stencil.UsesLinks() || tracking.Uses(r.j.opts.RecipientVariables) || slices.ContainsFunc(r.j.opts.Headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
+	if r.j.valuesUseLinks() || slices.ContainsFunc(r.j.opts.Headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
 		return true, nil
 	}
 	if !r.scan.MayUse() || !certainly {
