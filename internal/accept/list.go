@@ -33,8 +33,10 @@ type distribution struct {
 // findList looks whether the submission is for a mailing list of its sender's account, and if so
 // for whom that is. A list stands alone: who else is named beside it would get a copy by two ways, or
 // values of nobody.
+// Reports and notices of ours are for the address itself, whoever is subscribed: a bounce is no
+// business of a list's members, whose list was only named as a sender.
 func (j *job) findList(ctx context.Context, from mail.Address) error {
-	if j.room.cfg.Lists == nil || j.s.Report {
+	if j.room.cfg.Lists == nil || j.s.Report || j.s.Notice {
 		return nil
 	}
 	for _, a := range j.recipients {

@@ -118,14 +118,16 @@ func TestReportsAndNoticesAreLeftAlone(t *testing.T) {
 			t.Errorf("%s: %d letters, %s", kind, len(got), got[0].raw)
 		}
 	}
-	rg := newListRig(t)
-	rg.list(store.MailingList{Address: "tls@mg.example.com"}, member("ann@one.test", "", "{}"))
-	s := toList("tls@mg.example.com")
-	s.Report = true
-	_, err := rg.room.Accept(t.Context(), s)
-	rg.must(err)
-	if messages, _, _ := rg.accepted(); messages["tls@mg.example.com"] == nil || len(messages) != 1 {
-		t.Errorf("accepted for %v", messages)
+	for _, kind := range []string{"report", "notice"} {
+		rg := newListRig(t)
+		rg.list(store.MailingList{Address: "tls@mg.example.com"}, member("ann@one.test", "", "{}"))
+		s := toList("tls@mg.example.com")
+		s.Report, s.Notice = kind == "report", kind == "notice"
+		_, err := rg.room.Accept(t.Context(), s)
+		rg.must(err)
+		if messages, _, _ := rg.accepted(); messages["tls@mg.example.com"] == nil || len(messages) != 1 {
+			t.Errorf("%s: accepted for %v", kind, messages)
+		}
 	}
 }
 
