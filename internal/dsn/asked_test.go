@@ -232,3 +232,30 @@ func TestDelayIsToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// An operator who has a message tried out of turn does not have its sender told of the delay
+// again: not in the same look into the log, not in a later one, and not after a restart.
+func TestDelayIsToldOnceWhateverIsTriedAgain(t *testing.T) {
+	r := newRig(t)
+	follower := r.started()
+	r.accept(asking(about(mail.NotifyDelay, "ann@one.test", "eve@one.test"), "ann@one.test", "eve@one.test"))
+	r.settleAs("one.test", event.FailedTemporary, false, 2*time.Hour)
+	r.settleAs("one.test", event.FailedTemporary, false, 3*time.Hour)
+	r.catchUp(follower)
+	list := r.notices()
+	if len(list) != 1 || list[0].failed() != "ann@one.test eve@one.test" {
+		t.Fatalf("%d notices", len(list))
+	}
+	r.settleAs("one.test", event.FailedTemporary, false, 4*time.Hour)
+	r.catchUp(follower)
+	if n := follower.Stats().Notified; n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	r.restart()
+	follower = r.follower()
+	r.settleAs("one.test", event.FailedTemporary, false, 5*time.Hour)
+	r.catchUp(follower)
+	if n := follower.Stats().Notified; n != 0 {
+		t.Errorf("told %d times after a restart", n)
+	}
+}

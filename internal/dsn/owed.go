@@ -90,7 +90,8 @@ func actionOf(item *store.EventItem) (action Action, ok bool) {
 }
 
 // turnsLate reports whether with this failure it is certain that the message will be late: it
-// is not yet, and will be when it is tried the next time. So it is said once, and early.
+// is not yet, and will be when it is tried the next time. So it is said early, and once if nobody has
+// it tried out of turn.
 func turnsLate(item *store.EventItem) bool {
 	st := item.Data.Status
 	if st == nil || st.RetrySeconds == nil {
