@@ -259,3 +259,28 @@ func TestDelayIsToldOnceWhateverIsTriedAgain(t *testing.T) {
 		t.Errorf("told %d times after a restart", n)
 	}
 }
+
+// RFC 3461 section 5.2.7.3: who writes to a mailing list is not told of each member, whatever was asked for.
+func TestNoNoticeOfMembersOfAMailingList(t *testing.T) {
+	r := newRig(t)
+	d, err := r.store.Domain(t.Context(), sending)
+	r.must(err)
+	l := store.MailingList{AccountID: d.AccountID, DomainID: d.ID, Address: "all@" + sending, Access: store.AccessEveryone, ReplyPreference: "list"}
+	r.must(r.store.CreateMailingList(t.Context(), &l))
+	members := []store.ListMember{{Address: "ann@one.test", Vars: "{}", Subscribed: true}, {Address: "eve@one.test", Vars: "{}", Subscribed: true}}
+	_, err = r.store.PutListMembers(t.Context(), l.ID, members, false)
+	r.must(err)
+	asks := about(mail.NotifyFailure|mail.NotifySuccess, "all@"+sending)
+	asks.EnvelopeID = "order-7" // which alone asks for notices of failures
+	follower := r.started()
+	for _, requireTLS := range []bool{false, true} {
+		s := asking(asks, "all@"+sending)
+		s.RequireTLS = requireTLS
+		r.accept(s)
+	}
+	r.settleAs("one.test", event.FailedPermanent, false, 0)
+	r.catchUp(follower)
+	if n := follower.Stats().Notified; n != 0 {
+		t.Errorf("%d notices", n)
+	}
+}
