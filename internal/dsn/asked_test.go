@@ -284,3 +284,33 @@ func TestNoNoticeOfMembersOfAMailingList(t *testing.T) {
 		t.Errorf("%d notices", n)
 	}
 }
+
+// SEC-62: what an event alone does not tell is looked for in the message as well. Every one of
+// these has all that asks for a notice, and one thing that forbids it.
+func TestNothingIsOwed(t *testing.T) {
+	message := func(change func(*store.Message)) *store.Message {
+		m := &store.Message{}
+		m.Meta.Method = accept.SMTP.String()
+		m.Envelope.ReversePath = mail.Address{Local: "bob", Domain: sending}
+		m.Envelope.RequireTLS, m.Envelope.DSN = true, about(mail.NotifyFailure, "ann@one.test")
+		change(m)
+		return m
+	}
+	items := []store.EventItem{{Record: event.Record{Type: event.FailedPermanent, Recipient: "ann@one.test"}}}
+	for name, c := range map[string]struct {
+		change func(*store.Message)
+		want   int
+	}{
+		"all that asks":          {func(*store.Message) {}, 1},
+		"no reverse-path":        {func(m *store.Message) { m.Envelope.ReversePath = mail.Address{} }, 0},
+		"a report":               {func(m *store.Message) { m.Envelope.Report = true }, 0},
+		"by the API":             {func(m *store.Message) { m.Meta.Method = accept.HTTP.String() }, 0},
+		"to a mailing list":      {func(m *store.Message) { m.Meta.MailingList = &event.MailingList{} }, 0},
+		"NOTIFY=NEVER":           {func(m *store.Message) { m.Envelope.DSN = about(mail.NotifyNever, "ann@one.test") }, 0},
+		"failures not asked for": {func(m *store.Message) { m.Envelope.DSN = about(mail.NotifySuccess, "ann@one.test") }, 0},
+	} {
+		if got := owed(message(c.change), Failed, items); len(got) != c.want {
+			t.Errorf("%s: %d owed", name, len(got))
+		}
+	}
+}
