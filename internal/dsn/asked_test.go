@@ -314,3 +314,15 @@ func TestNothingIsOwed(t *testing.T) {
 		}
 	}
 }
+
+// A test message is delivered in the log and nowhere else, so nobody took it.
+func TestTestMessagesAreNotRelayed(t *testing.T) {
+	item := store.EventItem{Record: event.Record{Type: event.Delivered, Message: 1}}
+	item.Meta.Method, item.Meta.Sender, item.Meta.Notify = accept.SMTP.String(), "bob@"+sending, true
+	if !candidate(&item) {
+		t.Error("a delivered message is no candidate")
+	}
+	if item.Meta.TestMode = true; candidate(&item) {
+		t.Error("a test message is one")
+	}
+}
