@@ -317,7 +317,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 		return err
 	}
 	a.submission = submission.New(submission.Config{
-		Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks, Certificate: cert,
+		Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks, Certificate: cert, Certified: a.certified(sub.TLS),
 		AuthWithoutTLS: sub.AuthWithoutTLS, Proxies: sub.ProxyNetworks, MaxSessions: maxSessions(),
 	}, a.accept, verifier, a.log)
 	return nil

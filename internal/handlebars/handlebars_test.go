@@ -165,12 +165,16 @@ func TestTooMuch(t *testing.T) {
 		options Options
 		want    error
 	}{
-		"nested each":      {bomb, Options{}, ErrTooMuchWork},
-		"compares":         {"{{#each l}}{{#each @root.l}}{{#equal @root.s @root.s}}{{/equal}}{{/each}}{{/each}}", Options{}, ErrTooMuchWork},
-		"output":           {"{{#each l}}{{#each @root.l}}{{@root.s}}{{/each}}{{/each}}", Options{Limit: 25 << 20}, ErrTooLarge},
-		"output, no limit": {"{{#each l}}{{#each @root.l}}{{@root.s}}{{/each}}{{/each}}", Options{}, ErrTooMuchWork},
-		"budget":           {"{{#each l}}{{this}}{{/each}}", Options{Budget: NewBudget(100)}, ErrTooMuchWork},
-		"budget spent":     {"x", Options{Budget: NewBudget(0)}, ErrTooMuchWork},
+		"nested each": {bomb, Options{}, ErrTooMuchWork},
+		"compares":    {"{{#each l}}{{#each @root.l}}{{#equal @root.s @root.s}}{{/equal}}{{/each}}{{/each}}", Options{}, ErrTooMuchWork},
+		// Here it is the comparisons alone that are too much.
+		"compares, in few turns": {"{{#each l}}" + strings.Repeat("{{#equal @root.s @root.s}}{{/equal}}", 3) + "{{/each}}", Options{}, ErrTooMuchWork},
+		"at the limit":           {"{{s}}", Options{Limit: 16000}, nil},
+		"one octet beyond it":    {"{{s}}", Options{Limit: 15999}, ErrTooLarge},
+		"output":                 {"{{#each l}}{{#each @root.l}}{{@root.s}}{{/each}}{{/each}}", Options{Limit: 25 << 20}, ErrTooLarge},
+		"output, no limit":       {"{{#each l}}{{#each @root.l}}{{@root.s}}{{/each}}{{/each}}", Options{}, ErrTooMuchWork},
+		"budget":                 {"{{#each l}}{{this}}{{/each}}", Options{Budget: NewBudget(100)}, ErrTooMuchWork},
+		"budget spent":           {"x", Options{Budget: NewBudget(0)}, ErrTooMuchWork},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tpl, err := Parse(c.source)
