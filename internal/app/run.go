@@ -319,10 +319,8 @@ func (a *app) prune(ctx context.Context) {
 // consumed returns how far each reader of the event log has come.
 func (a *app) consumed() []time.Time {
 	list := []time.Time{a.evidence.Consumed(), a.notices.Consumed()}
-	for _, r := range a.rooms {
-		if c, ok := r.(interface{ Consumed() time.Time }); ok {
-			list = append(list, c.Consumed())
-		}
+	for _, f := range a.followers {
+		list = append(list, f.Consumed())
 	}
 	return list
 }
