@@ -214,6 +214,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	services.Wait()
 	a.deliverer.Close()
 	a.drainEvidence()
+	a.uses.Flush(context.Background()) // the doors counted until they were shut
 	// Nobody asks for policies or observes any more, so this is the rest of both.
 	err = errors.Join(err, a.sts.Close(), a.reports.Close(context.Background()), a.store.Close())
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
