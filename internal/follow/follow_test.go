@@ -209,6 +209,33 @@ func (b *brokenJournal) Journal(context.Context, store.JournalQuery) (store.Jour
 	return store.JournalPage{}, errors.New("no disk")
 }
 
+// quiet is a log in which nothing happens but the passing of time.
+type quiet struct{}
+
+func (quiet) Journal(context.Context, store.JournalQuery) (store.JournalPage, error) {
+	return store.JournalPage{Cursor: mail.ID(time.Now().Unix())}, nil
+}
+
+// While nothing happens the position is kept now and then, so that a restart does not read
+// the same silence again, and not at every look.
+func TestPositionIsKeptWhileNothingHappens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		kept := 0
+		effect := func(_ context.Context, items []store.EventItem, _ mail.ID) error {
+			if len(items) == 0 {
+				kept++
+			}
+			return nil
+		}
+		follow.New(follow.Config{Name: "f", Every: time.Second}, quiet{}, noCursors{}, effect, slog.New(slog.DiscardHandler)).Run(ctx)
+		if kept < 4 || kept > 6 {
+			t.Errorf("kept %d times in an hour", kept)
+		}
+	})
+}
+
 type noCursors struct{ store.Cursors }
 
 func (noCursors) Cursor(context.Context, string) (mail.ID, error) { return 1, nil }

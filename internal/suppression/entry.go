@@ -147,7 +147,9 @@ func parseTags(given []string) ([]string, error) {
 
 // noMoment recognizes what Mailgun's Go client writes of entries that do not say when: Go's
 // zero time, in the year 1.
-func noMoment(s string) bool { return strings.Contains(s, " Jan 0001 ") || strings.HasPrefix(s, "0001-01-01") }
+func noMoment(s string) bool {
+	return strings.Contains(s, " Jan 0001 ") || strings.HasPrefix(s, "0001-01-01")
+}
 
 func parseCreated(s string) (time.Time, error) {
 	t, ok := sendopt.ParseTime(s)
