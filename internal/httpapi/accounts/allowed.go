@@ -35,6 +35,8 @@ func replyAllowed(w http.ResponseWriter, a *store.Account) error {
 	}{items})
 }
 
+// listAllowed lists the addresses from which the API keys of the account may be used. An empty list
+// means from anywhere.
 func (c *Calls) listAllowed(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.deps.Accounts.Account(r.Context(), r.Who.Account())
 	if err != nil {
@@ -58,6 +60,7 @@ func (c *Calls) allow(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
+// describeAllowed changes the description of an address in the list.
 func (c *Calls) describeAllowed(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAllowed(w, r, func(a *store.Account, x store.AllowedAddress, at int) error {
 		if at < 0 {
@@ -68,6 +71,7 @@ func (c *Calls) describeAllowed(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
+// disallow takes an address off the list. When the last one is gone keys may be used from anywhere.
 func (c *Calls) disallow(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAllowed(w, r, func(a *store.Account, _ store.AllowedAddress, at int) error {
 		if at < 0 {

@@ -82,6 +82,7 @@ type handedJSON struct {
 	SubaccountID string `json:"subaccount_id"`
 }
 
+// listHandedPools lists the IP pools that sub-accounts may use, with whose they are to use.
 func (c *Calls) listHandedPools(w http.ResponseWriter, r *door.Request) error {
 	all, err := c.deps.Accounts.ListAccounts(r.Context())
 	if err != nil {
@@ -127,6 +128,7 @@ func (c *Calls) handPool(w http.ResponseWriter, r *door.Request) error {
 	return c.setPool(w, r, a.ID, id)
 }
 
+// takePool takes the IP pool back that a sub-account was handed.
 func (c *Calls) takePool(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.find(r)
 	if err != nil {

@@ -26,6 +26,7 @@ func (c *Calls) showConnection(w http.ResponseWriter, r *door.Request) error {
 	}{v, v})
 }
 
+// updateConnection changes the TLS flags of the domain. What is not given stays as it is.
 func (c *Calls) updateConnection(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

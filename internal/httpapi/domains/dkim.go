@@ -52,6 +52,8 @@ func keyView(d *store.Domain, rec domaindns.Record) keyJSON {
 	return v
 }
 
+// listKeys lists the DKIM keys of the domain, in the order they were made, with the DNS record of
+// each.
 func (c *Calls) listKeys(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, struct {
 		Items []keyJSON `json:"items"`
@@ -250,6 +252,7 @@ func keyProblem(doing string, err error) error {
 	return err
 }
 
+// deleteKey deletes a DKIM key of a domain. The last one that is active cannot be deleted.
 func (c *Calls) deleteKey(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -272,10 +275,13 @@ func (c *Calls) deleteKey(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "success")
 }
 
+// activateKey lets a DKIM key sign the mail of the domain. It signs from the moment that its record
+// is seen in DNS, which is looked for at once.
 func (c *Calls) activateKey(w http.ResponseWriter, r *door.Request) error {
 	return c.switchKey(w, r, "activate", dkimkeys.Activate, true)
 }
 
+// deactivateKey stops a DKIM key from signing. The last one that is active stays.
 func (c *Calls) deactivateKey(w http.ResponseWriter, r *door.Request) error {
 	return c.switchKey(w, r, "deactivate", dkimkeys.Deactivate, false)
 }

@@ -15,6 +15,8 @@ import (
 // errNoDomain answers for a domain that does not exist for the caller.
 var errNoDomain = door.NotFound("Domain not found")
 
+// showDomain shows a domain with its settings and the DNS records that it needs, with what was last
+// seen of them.
 func (c *Calls) showDomain(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

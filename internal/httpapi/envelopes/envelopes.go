@@ -62,6 +62,8 @@ func (c *Calls) cancel(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "done")
 }
 
+// reschedule gives waiting mail of the domain another time. What is being delivered at that moment
+// is left alone.
 func (c *Calls) reschedule(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

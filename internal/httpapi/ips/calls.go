@@ -178,6 +178,7 @@ func (c *Calls) usableIP(r *door.Request, text string) (netip.Addr, error) {
 	return addr, err
 }
 
+// show shows one of the addresses that the account may send from.
 func (c *Calls) show(w http.ResponseWriter, r *door.Request) error {
 	addr, err := c.usableIP(r, r.PathValue("ip"))
 	if err != nil {
@@ -245,6 +246,7 @@ func (c *Calls) assign(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
+// unassign takes an address from the named domain, or from all domains of the account.
 func (c *Calls) unassign(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAll(w, r, func(d *store.Domain, addr netip.Addr) {
 		d.Settings.IPs = slices.DeleteFunc(d.Settings.IPs, func(a netip.Addr) bool { return a == addr })

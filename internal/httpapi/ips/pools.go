@@ -80,6 +80,7 @@ func poolText(p door.Params, name string, required bool) (string, error) {
 	return s, nil
 }
 
+// createPool creates an IP pool from addresses of the account.
 func (c *Calls) createPool(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -179,6 +180,7 @@ func (c *Calls) change(w http.ResponseWriter, r *door.Request, change func(*stor
 	return door.Say(w, "success")
 }
 
+// updatePool changes the name and the description of an IP pool, and adds and removes addresses.
 func (c *Calls) updatePool(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -228,6 +230,7 @@ func removeFrom(p *store.Pool, word string) error {
 	return nil
 }
 
+// addPoolIP puts an address into an IP pool.
 func (c *Calls) addPoolIP(w http.ResponseWriter, r *door.Request) error {
 	return c.addIPs(w, r, []string{r.PathValue("ip")})
 }
@@ -254,6 +257,7 @@ func (c *Calls) addPoolIPs(w http.ResponseWriter, r *door.Request) error {
 	return c.addIPs(w, r, body.IPs)
 }
 
+// removePoolIP takes an address out of an IP pool.
 func (c *Calls) removePoolIP(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

@@ -38,6 +38,7 @@ func view(k *store.Key, domain string, now time.Time) keyJSON {
 	return v
 }
 
+// list lists the API keys of the account, without their secrets.
 func (c *Calls) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -59,6 +59,8 @@ func showPrefix(p netip.Prefix) string {
 	return p.String()
 }
 
+// listOwn lists the API keys of the account with their limits, their addresses and when they were
+// last used; on the operator's socket, those of all accounts.
 func (c *Calls) listOwn(w http.ResponseWriter, r *door.Request) error {
 	keys, names, err := c.all(r.Context(), r.Who)
 	if err != nil {

@@ -140,6 +140,7 @@ func (s *Surface) tagged(r *door.Request) (door.Params, *store.Series, error) {
 	return p, tag, err
 }
 
+// showTag shows a tag of the domain, with when it was first and last seen.
 func (s *Surface) showTag(w http.ResponseWriter, r *door.Request) error {
 	_, tag, err := s.tagged(r)
 	if err != nil {
@@ -148,6 +149,7 @@ func (s *Surface) showTag(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, newWireTag(tag))
 }
 
+// updateTag changes the description of a tag.
 func (s *Surface) updateTag(w http.ResponseWriter, r *door.Request) error {
 	p, tag, err := s.tagged(r)
 	if err != nil {

@@ -88,6 +88,8 @@ func (a *API) names(r *door.Request, targets []webhook.Target) (map[int64]string
 	return names, nil
 }
 
+// listTargets lists the URLs that are told of events, with how each of them is doing and what waits
+// for it.
 func (a *API) listTargets(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -17,8 +17,18 @@ import (
 type Words struct {
 	// Groups tells what the calls of a package are about.
 	Groups map[string]string `json:"groups"`
-	// Parameters describes parameters by their name; "METHOD /pattern name" has precedence.
+	// Parameters describes parameters by their name. "METHOD /pattern name" has precedence, then
+	// "METHOD /v*/pattern name", which is for a call under every version, then "group name". A key
+	// with a pattern also adds a parameter that no contract uses.
 	Parameters map[string]string `json:"parameters"`
+	// Adds lists further parameters by "METHOD /pattern" or "METHOD /v*/pattern", whose words are
+	// those of their names.
+	Adds map[string][]string `json:"adds"`
+	// Types has the types of parameters that are not strings: integer, or array for those that may
+	// be repeated. Its keys are those of Parameters.
+	Types map[string]string `json:"types"`
+	// Refused lists the handlers, as group.name, of calls that this version knows and does not serve.
+	Refused []string `json:"refused"`
 	// Keyed lists the names of objects whose keys are data.
 	Keyed []string `json:"keyed"`
 }
@@ -51,10 +61,15 @@ func Document(in Input) (doc []byte, missing []string, err error) {
 		return nil, nil, err
 	}
 	contracts := contractsOf(in.Routes, all)
-	byHandler := map[[3]string][]exchange{} // one handler answers alike under all its paths
+	for key := range g.words.Adds {
+		if !slices.ContainsFunc(in.Routes, func(r Route) bool { return key == r.key() || key == r.versionless() }) {
+			g.miss("words.json adds parameters to %s, which is no call", key)
+		}
+	}
+	shared := map[[3]string][]exchange{} // a call answers alike under all versions
 	for _, r := range in.Routes {
-		k := [3]string{r.Method, r.Group, r.Handler}
-		byHandler[k] = append(byHandler[k], contracts[r.key()]...)
+		k := [3]string{r.versionless(), r.Group, r.Handler}
+		shared[k] = append(shared[k], contracts[r.key()]...)
 	}
 	paths, groups := map[string]map[string]any{}, map[string]bool{}
 	for _, r := range in.Routes {
@@ -62,7 +77,7 @@ func Document(in Input) (doc []byte, missing []string, err error) {
 		if paths[path] == nil {
 			paths[path] = map[string]any{}
 		}
-		paths[path][strings.ToLower(r.Method)] = g.operation(r, byHandler[[3]string{r.Method, r.Group, r.Handler}])
+		paths[path][strings.ToLower(r.Method)] = g.operation(r, shared[[3]string{r.versionless(), r.Group, r.Handler}])
 		groups[r.Group] = true
 	}
 	var b bytes.Buffer
@@ -76,7 +91,7 @@ func Document(in Input) (doc []byte, missing []string, err error) {
 			"description": "Mail delivery for people who must know how their mail travelled. The calls below /v1 to /v5 are those of Mailgun's API; those below /v1/sealpost are Sealpost's own.",
 		},
 		"tags": g.tags(groups), "paths": paths,
-		"components": map[string]any{"securitySchemes": map[string]any{
+		"components": map[string]any{"schemas": map[string]any{"Message": message()}, "securitySchemes": map[string]any{
 			"key": map[string]any{"type": "http", "scheme": "basic", "description": "user api, password: an API key"},
 		}},
 	})
@@ -113,17 +128,18 @@ func (g *generator) operation(r Route, contracts []exchange) map[string]any {
 		g.miss("%s: its handler %s.%s has no comment", r.key(), r.Group, r.Handler)
 	}
 	summary, description := sentences(r.Handler, comment)
+	if g.refused(r) {
+		summary = "Not served by this version"
+		description = summary + ", and known so that clients are told why. " + description
+	}
 	id := r.Group + "." + r.Handler + regexp.MustCompile(`\W+`).ReplaceAllString("."+r.key(), "_")
-	op := map[string]any{"tags": []string{r.Group}, "summary": summary, "description": description + access(r.Access), "operationId": id}
+	op := map[string]any{"tags": []string{r.Group}, "summary": summary, "description": description + access(r), "operationId": id}
 	if r.Access == "public" {
 		op["security"] = []any{}
 	} else {
 		op["security"] = []any{map[string]any{"key": []string{}}}
 	}
-	own := r.Group == "openapi" // the call that shows the document cannot be in it whole
-	if !own && !slices.ContainsFunc(contracts, func(x exchange) bool { return x.status < 400 }) {
-		g.miss("%s: no contract file shows it succeed", r.key())
-	}
+	g.checkServed(r, contracts)
 	if ps := g.pathAndQuery(r, contracts); len(ps) > 0 {
 		op["parameters"] = ps
 	}
@@ -134,17 +150,46 @@ func (g *generator) operation(r Route, contracts []exchange) map[string]any {
 	return op
 }
 
-// access words who may call.
-func access(class string) string {
-	switch class {
-	case "operate":
-		return " For keys of the whole server."
-	case "account":
-		return " For keys of the account."
-	case "send":
-		return " Also for sending keys of the domain."
+// refused reports whether the call is one that this version does not serve.
+func (g *generator) refused(r Route) bool {
+	return slices.Contains(g.words.Refused, r.Group+"."+r.Handler)
+}
+
+// checkServed notes what contracts do not show: that a call can succeed, or that it is refused.
+func (g *generator) checkServed(r Route, contracts []exchange) {
+	succeeds := slices.ContainsFunc(contracts, func(x exchange) bool { return x.status < 400 })
+	switch {
+	case r.Group == "openapi": // the call that shows the document cannot be in it whole
+	case g.refused(r) && len(contracts) == 0:
+		g.miss("%s: no contract file shows it refused", r.key())
+	case g.refused(r) && succeeds:
+		g.miss("%s: a contract file shows it succeed, but words.json says that it is not served", r.key())
+	case !g.refused(r) && !succeeds:
+		g.miss("%s: no contract file shows it succeed", r.key())
 	}
-	return ""
+}
+
+// access words who may call.
+func access(r Route) string {
+	basic := ""
+	if r.Method == "GET" {
+		basic = "; basic keys may look as well"
+	}
+	switch r.Access {
+	case "operate":
+		return " For admin keys of the primary account that are bound to no domain."
+	case "administer":
+		return " For admin keys that are bound to no domain."
+	case "account":
+		return " For admin and developer keys that are bound to no domain" + basic + "."
+	case "manage":
+		return " For admin and developer keys" + basic + "."
+	case "look":
+		return " For admin, developer and basic keys."
+	case "send":
+		return " For admin, developer and sending keys."
+	}
+	return " Needs no key."
 }
 
 // pathAndQuery describes the parameters in the path and in the query.
@@ -165,21 +210,46 @@ func (g *generator) pathAndQuery(r Route, contracts []exchange) []map[string]any
 	}
 	for _, name := range queried {
 		if !inForm[name] && !strings.Contains(r.Pattern, "{"+name+"}") {
-			list = append(list, map[string]any{"name": name, "in": "query", "description": g.word(r, name), "schema": map[string]any{"type": "string"}})
+			list = append(list, map[string]any{"name": name, "in": "query", "description": g.word(r, name), "schema": g.parameter(r, name, contracts)})
 		}
 	}
 	return list
 }
 
-// withWords adds the parameters that have a word for this route alone.
+// withWords adds the parameters that words are given for at this route.
 func (g *generator) withWords(r Route, list []string) []string {
-	for key := range g.words.Parameters {
-		if name, ok := strings.CutPrefix(key, r.key()+" "); ok && !slices.Contains(list, name) && !strings.Contains(r.Pattern, "{"+name+"}") {
+	add := func(name string) {
+		if !slices.Contains(list, name) && !strings.Contains(r.Pattern, "{"+name+"}") {
 			list = append(list, name)
+		}
+	}
+	for _, call := range []string{r.key(), r.versionless()} {
+		for key := range g.words.Parameters {
+			if name, ok := strings.CutPrefix(key, call+" "); ok {
+				add(name)
+			}
+		}
+		for _, name := range g.words.Adds[call] {
+			add(name)
 		}
 	}
 	slices.Sort(list)
 	return list
+}
+
+// parameter returns the schema of a parameter of the query or of a form.
+func (g *generator) parameter(r Route, name string, contracts []exchange) map[string]any {
+	kind := lookup(g.words.Types, r, name)
+	if kind == "" && slices.ContainsFunc(contracts, func(x exchange) bool { return len(x.form[name]) > 1 || len(x.query[name]) > 1 }) {
+		kind = "array"
+	}
+	switch kind {
+	case "":
+		return map[string]any{"type": "string"}
+	case "array":
+		return map[string]any{"type": "array", "items": map[string]any{"type": "string"}}
+	}
+	return map[string]any{"type": kind}
 }
 
 // names lists the parameters of requests that succeeded, or are known by a word.
@@ -206,10 +276,9 @@ func (g *generator) body(r Route, contracts []exchange) map[string]any {
 		formed = g.withWords(r, formed)
 	}
 	for _, name := range formed {
-		properties[name] = map[string]any{"type": "string", "description": g.word(r, name)}
-		if slices.ContainsFunc(contracts, func(x exchange) bool { return len(x.form[name]) > 1 }) {
-			properties[name] = map[string]any{"type": "array", "items": map[string]any{"type": "string"}, "description": g.word(r, name)}
-		}
+		schema := g.parameter(r, name, contracts)
+		schema["description"] = g.word(r, name)
+		properties[name] = schema
 	}
 	withFiles := maps.Clone(properties)
 	for _, x := range contracts {
@@ -256,17 +325,7 @@ func (g *generator) responses(contracts []exchange) map[string]any {
 			if media == "" {
 				continue
 			}
-			s := newShape()
-			var example any = list[0].text
-			for _, x := range list {
-				if media == "application/json" {
-					s.add(x.answer)
-					example = list[0].answer
-				} else {
-					s.add(x.text)
-				}
-			}
-			content[media] = map[string]any{"schema": s.schema(false, g.keyed), "example": example}
+			content[media] = g.answer(media, list)
 		}
 		response := map[string]any{"description": meaning(status)}
 		if len(content) > 0 {
@@ -280,6 +339,30 @@ func (g *generator) responses(contracts []exchange) map[string]any {
 	return out
 }
 
+// answer describes answers of one media type, with the first as an example.
+func (g *generator) answer(media string, list []exchange) map[string]any {
+	if strings.HasPrefix(media, "image/") {
+		return map[string]any{"schema": map[string]any{"type": "string", "format": "binary"}}
+	}
+	s := newShape()
+	for _, x := range list {
+		if media == "application/json" {
+			s.add(x.answer)
+		} else {
+			s.add(x.text)
+		}
+	}
+	schema := s.schema(false, g.keyed)
+	if isMessage(schema) {
+		schema = map[string]any{"$ref": "#/components/schemas/Message"}
+	}
+	if media == "application/json" {
+		return map[string]any{"schema": schema, "example": plausible(list[0].answer)}
+	}
+	return map[string]any{"schema": schema, "example": plausible(list[0].text)}
+}
+
+// meaning words what a status says.
 func meaning(status int) string {
 	switch {
 	case status < 300:
@@ -298,15 +381,22 @@ func meaning(status int) string {
 
 // word describes a parameter.
 func (g *generator) word(r Route, name string) string {
-	if w := g.words.Parameters[r.key()+" "+name]; w != "" {
-		return w
-	}
-	if w := g.words.Parameters[name]; w != "" {
+	if w := lookup(g.words.Parameters, r, name); w != "" {
 		return w
 	}
 	if prefix, _, ok := strings.Cut(name, ":"); ok && g.words.Parameters[prefix+":"] != "" {
 		return g.words.Parameters[prefix+":"]
 	}
 	g.miss("%s: parameter %s has no word", r.key(), name)
+	return ""
+}
+
+// lookup finds what is said of a parameter at a route, by the rules of [Words].
+func lookup(words map[string]string, r Route, name string) string {
+	for _, key := range []string{r.key() + " " + name, r.versionless() + " " + name, r.Group + " " + name, name} {
+		if w := words[key]; w != "" {
+			return w
+		}
+	}
 	return ""
 }
