@@ -45,8 +45,9 @@ func (c *Calls) listAllowed(w http.ResponseWriter, r *door.Request) error {
 	return replyAllowed(w, &a)
 }
 
-// allow adds an address. From the first one on, the account's keys and logins are accepted from the
-// addresses of the list only; the operator's socket is not concerned.
+// allow adds an address from which the API keys of the account may be used. From the first one on,
+// the account's keys and logins are accepted from the addresses of the list only; the operator's
+// socket is not concerned.
 func (c *Calls) allow(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAllowed(w, r, func(a *store.Account, x store.AllowedAddress, at int) error {
 		switch {

@@ -256,7 +256,7 @@ func (c *Calls) delete(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "Subaccount successfully deleted")
 }
 
-// listUsers has none to list: people are known to this server by their keys.
+// listUsers answers with an empty list: people are known to this server by their API keys.
 func (c *Calls) listUsers(w http.ResponseWriter, _ *door.Request) error {
 	return door.Reply(w, struct {
 		Users []struct{} `json:"users"`

@@ -17,7 +17,8 @@ func connectionView(d store.Domain) connectionJSON {
 	return connectionJSON{d.TLS.RequireTLS.Bool(), d.TLS.SkipVerification.Bool()}
 }
 
-// showConnection answers in both shapes that clients read: nested and flat.
+// showConnection shows the TLS flags of the domain, in both shapes that clients read: nested and
+// flat.
 func (c *Calls) showConnection(w http.ResponseWriter, r *door.Request) error {
 	v := connectionView(r.Domain)
 	return door.Reply(w, struct {

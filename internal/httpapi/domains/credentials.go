@@ -220,7 +220,7 @@ func (c *Calls) deleteCredential(w http.ResponseWriter, r *door.Request) error {
 	}{"Credentials have been deleted", cred.Login})
 }
 
-// deleteAllCredentials deletes the domain's logins, save the system's.
+// deleteAllCredentials deletes the SMTP logins of the domain, save that of postmaster.
 func (c *Calls) deleteAllCredentials(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

@@ -60,7 +60,7 @@ func (c *Calls) listKeys(w http.ResponseWriter, r *door.Request) error {
 	}{c.keyViews(&r.Domain)})
 }
 
-// listAllKeys lists the keys of every domain that exists for the caller, by domain.
+// listAllKeys lists the DKIM keys of all domains that exist for the caller, by domain.
 func (c *Calls) listAllKeys(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -95,8 +95,8 @@ func (c *Calls) listAllKeys(w http.ResponseWriter, r *door.Request) error {
 	}{items, links})
 }
 
-// createKey makes a key for a domain, or takes one that the client has. It does not sign before it
-// is activated and its record was seen.
+// createKey makes a DKIM key for a domain, or takes one that the client has. It does not sign
+// before it is activated and its record was seen.
 func (c *Calls) createKey(w http.ResponseWriter, r *door.Request) error {
 	f, err := r.Form(door.SmallForm())
 	if err != nil {

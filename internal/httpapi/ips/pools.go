@@ -36,7 +36,7 @@ func (c *Calls) poolView(r *door.Request, p *store.Pool) (poolJSON, error) {
 	return poolJSON{p.ID, p.Name, p.Description, texts(p.IPs), len(linked) > 0, p.AccountID != r.Who.Account()}, err
 }
 
-// listPools lists the account's pools, and the one that it was handed.
+// listPools lists the IP pools of the account, and the one that it was handed.
 func (c *Calls) listPools(w http.ResponseWriter, r *door.Request) error {
 	pools, err := c.deps.Pools.ListPools(r.Context(), r.Who.Account())
 	if err != nil {
@@ -155,7 +155,7 @@ func addTo(p *store.Pool, addrs []netip.Addr) error {
 	return nil
 }
 
-// showPool answers in both shapes that clients read: nested and flat.
+// showPool shows an IP pool, in both shapes that clients read: nested and flat.
 func (c *Calls) showPool(w http.ResponseWriter, r *door.Request) error {
 	pool, err := c.deps.Egress.Pool(r.Context(), r.Who.Account(), r.PathValue("id"))
 	if err != nil {
@@ -243,7 +243,7 @@ func (c *Calls) addIPs(w http.ResponseWriter, r *door.Request, words []string) e
 	return c.change(w, r, func(p *store.Pool) error { return addTo(p, addrs) })
 }
 
-// addPoolIPs takes a list in JSON.
+// addPoolIPs puts addresses into an IP pool, given as a list in JSON.
 func (c *Calls) addPoolIPs(w http.ResponseWriter, r *door.Request) error {
 	var body struct {
 		IPs []string `json:"ips"`
@@ -265,7 +265,7 @@ func (c *Calls) removePoolIP(w http.ResponseWriter, r *door.Request) error {
 	return c.change(w, r, func(p *store.Pool) error { return removeFrom(p, r.PathValue("ip")) })
 }
 
-// deletePool removes a pool. Domains that use it get what is given in its place: a pool, an
+// deletePool deletes an IP pool. Domains that use it get what is given in its place: a pool, an
 // address, or nothing.
 func (c *Calls) deletePool(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
@@ -311,7 +311,7 @@ func (c *Calls) deletePool(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "started")
 }
 
-// poolDomains lists the domains that use the pool.
+// poolDomains lists the domains that use an IP pool.
 func (c *Calls) poolDomains(w http.ResponseWriter, r *door.Request) error {
 	pool, err := c.deps.Egress.Pool(r.Context(), r.Who.Account(), r.PathValue("id"))
 	if err != nil {

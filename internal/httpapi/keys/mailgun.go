@@ -74,7 +74,7 @@ func kindOf(p door.Params) (store.KeyKind, error) {
 	return "", door.BadRequest("expected `kind` param to be one of [domain user web] or absent")
 }
 
-// create makes a key, whose secret is shown once.
+// create makes an API key, whose secret is shown once.
 func (c *Calls) create(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -110,7 +110,7 @@ func (s *Surface) find(r *door.Request) (store.MailingList, error) {
 	return l, door.Missing(err, notFound(r.PathValue("address")))
 }
 
-// list counts; the address parameter asks for one list.
+// list lists mailing lists with their number, or the one with the given address.
 func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -37,7 +37,7 @@ func newWireTag(s *store.Series) wireTag {
 	return wireTag{Tag: s.Shown, Description: s.Description, FirstSeen: s.FirstSeen, LastSeen: s.LastSeen}
 }
 
-// listTags answers one page of a domain's tags, by name.
+// listTags lists the tags of a domain a page at a time, by name, with links to the pages around.
 func (s *Surface) listTags(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -161,7 +161,7 @@ func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"", view(route)})
 }
 
-// update answers the route twice: at the top, as was recorded, and nested, as is specified.
+// update changes what is given of a route.
 func (s *Surface) update(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -189,8 +189,8 @@ func (s *Surface) delete(w http.ResponseWriter, r *door.Request) error {
 	}{"Route has been deleted", id})
 }
 
-// match finds the first route that a recipient fits. Filters on header fields fit nothing here: there
-// is no message.
+// match shows the first route that a recipient would meet. Filters on header fields fit nothing
+// here: there is no message.
 func (s *Surface) match(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

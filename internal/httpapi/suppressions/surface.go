@@ -67,7 +67,7 @@ func typeOf(value string) string {
 	return "domain"
 }
 
-// show lists entries a page at a time, by address, with links to the pages around.
+// show lists the entries a page at a time, by address, with links to the pages around.
 func (c *calls) show(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -134,7 +134,7 @@ func links(path string, limit int, term string, page []store.Suppression) door.P
 	return door.Paging{Next: at("next", page[len(page)-1]), Previous: at("previous", page[0]), First: first, Last: path + "?page=last&" + rest}
 }
 
-// showOne shows the entry of an address or domain.
+// showOne shows an entry.
 func (c *calls) showOne(w http.ResponseWriter, r *door.Request) error {
 	value, ok := suppression.Value(c.SuppressionList, r.PathValue("value"))
 	if !ok {
@@ -147,7 +147,7 @@ func (c *calls) showOne(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, c.item(e))
 }
 
-// add adds one entry, or with a JSON list many: all of them or none.
+// add adds an entry, or with a JSON list many: all of them or none.
 func (c *calls) add(w http.ResponseWriter, r *door.Request) error {
 	given, many, err := readEntries(r)
 	if err != nil {
@@ -172,7 +172,8 @@ func (c *calls) add(w http.ResponseWriter, r *door.Request) error {
 // gone is the answer when the domain was deleted while the request was read.
 func gone(r *door.Request) error { return door.NotFound("Domain not found: " + r.Domain.Name) }
 
-// remove takes an entry off the list. With a tag only that tag is taken off, and the entry with its last one.
+// remove takes an entry off the list. With a tag only that tag is taken off, and the entry with its
+// last one.
 func (c *calls) remove(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -197,7 +198,8 @@ func (c *calls) clear(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, c.cleared)
 }
 
-// upload takes a CSV file. It is answered once the file is safe; what came of it is told by listImports.
+// upload takes a CSV file of entries. It is answered once the file is safe; what came of it is told
+// by listImports.
 func (c *calls) upload(w http.ResponseWriter, r *door.Request) error {
 	form, err := r.Form(door.FormRules{
 		Body: suppression.MaxFile + 1<<20, Content: suppression.MaxFile + 1<<19, Field: 64 << 10, Multipart: true,
@@ -242,7 +244,7 @@ type importJSON struct {
 	Finished time.Time `json:"finished,omitzero"`
 }
 
-// listImports tells what became of the latest files.
+// listImports tells what became of the latest files of suppressions that were uploaded.
 func (s *Surface) listImports(w http.ResponseWriter, r *door.Request) error {
 	imports, err := s.store.ListImports(r.Context(), r.Domain.ID)
 	if err != nil {

@@ -107,7 +107,8 @@ func (s *Surface) showVersion(w http.ResponseWriter, r *door.Request) error {
 	return s.replyVersion(w, r, "", v)
 }
 
-// updateVersion changes what the call names.
+// updateVersion changes what is given of a version of a template: its text, its comment, its
+// headers, whether it is the active one.
 func (s *Surface) updateVersion(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -155,7 +156,7 @@ func (s *Surface) deleteVersion(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"version has been deleted", mention{name(r, "name"), &tag{name(r, "tag")}}})
 }
 
-// copyVersion makes a version that is like another, not active.
+// copyVersion copies a version of a template under another tag. The copy is not active.
 func (s *Surface) copyVersion(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -85,7 +85,7 @@ func unsubscribeView(t store.Tracking) unsubscribeJSON {
 	return unsubscribeJSON{t.Unsubscribe, p.HTMLFooter, p.TextFooter}
 }
 
-// show answers what is tracked.
+// show shows what the domain tracks.
 func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	type settings struct {
 		Open        openJSON        `json:"open"`
@@ -219,7 +219,7 @@ func (s *Surface) setWebPrefix(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "Domain web prefix updated")
 }
 
-// rotateKey makes a new key sign links. Links that are out stay good.
+// rotateKey lets a new key sign links from now on. Links that are out stay good.
 func (s *Surface) rotateKey(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

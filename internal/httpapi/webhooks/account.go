@@ -210,7 +210,8 @@ func (a *API) removeAccount(w http.ResponseWriter, r *door.Request) error {
 	return door.ReplyNothing(w)
 }
 
-// removeAccounts removes several, or all. Either all that are named go, or none.
+// removeAccounts deletes webhooks of the account: those of the given ids, or all. Either all that
+// are named go, or none.
 func (a *API) removeAccounts(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

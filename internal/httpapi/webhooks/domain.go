@@ -146,7 +146,7 @@ type testJSON struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// test makes a call with an event that never happened, and tells what the URL answered.
+// test calls a URL with an event that never happened, and tells what it answered.
 func (a *API) test(w http.ResponseWriter, r *door.Request) error {
 	kind, err := kindOf(r.PathValue("name"))
 	if err != nil {
