@@ -76,7 +76,7 @@ func TestOpenAPIDocument(t *testing.T) {
 		return
 	}
 	if !bytes.Equal(doc, openapi.Document()) {
-		t.Error("openapi.json is not what the server serves; run this test with -update")
+		t.Error("openapi.json is not what the server serves; make docs writes it")
 	}
 }
 

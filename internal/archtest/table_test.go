@@ -66,7 +66,7 @@ func table() map[string]room {
 		"credential":               {imports: "mail store"},
 		"accept":                   {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":             {imports: "accept compose mail store strictjson"},
-		"httpapi/openapi":          {imports: "httpapi/door"},
+		"httpapi/openapi":          {imports: "httpapi/door", tests: "store store/sqlite"},
 		"httpapi/openapi/generate": {},
 		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/feedback httpapi/keys keyuse store/sqlite"},
 		"submission":               {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
