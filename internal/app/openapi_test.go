@@ -89,7 +89,12 @@ func TestPublicRoutes(t *testing.T) {
 		}
 	}
 	slices.Sort(public)
-	want := []string{"GET /v1/sealpost/openapi.json", "GET /{$}"}
+	want := []string{
+		"GET /c/{link}", "GET /o/{link}", "GET /u/{link}", // links of mail, which are signed
+		"GET /v1/sealpost/openapi.json", // the same for every server of a version
+		"GET /{$}",                      // for clients that probe the base URL
+		"POST /u/{link}",                // one click (RFC 8058)
+	}
 	if !slices.Equal(public, want) {
 		t.Errorf("without a key answer:\n%s", strings.Join(public, "\n"))
 	}

@@ -67,9 +67,9 @@ func table() map[string]room {
 		"sendopt":                  {imports: "compose handlebars mail merge strictjson tracking"},
 		"stencil":                  {imports: "handlebars mail merge plaintext sendopt tracking"},
 		"spool":                    {imports: "store"},
-		"accept":                   {imports: "compose event handlebars mail merge sendopt signing spool stencil store strictjson tracking", tests: "store/sqlite"},
+		"accept":                   {imports: "compose event handlebars mail merge plaintext sendopt signing spool stencil store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":             {imports: "accept compose mail sendopt store strictjson"},
-		"httpapi/openapi":          {imports: "httpapi/door"},
+		"httpapi/openapi":          {imports: "httpapi/door", tests: "store store/sqlite"},
 		"httpapi/openapi/generate": {},
 		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/feedback httpapi/keys keyuse store/sqlite"},
 		"submission":               {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
@@ -114,8 +114,8 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept certs config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/feedback httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks " +
-			"impact keyrotation keyuse lab mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "httpapi/openapi/generate mail"},
+		"app": {imports: "accept certs config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/feedback httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking " +
+			"httpapi/webhooks impact keyrotation keyuse lab mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "httpapi/openapi/generate mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 
 		// Test support: no program contains it, except the lab's receivers.

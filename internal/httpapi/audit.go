@@ -26,7 +26,7 @@ type auditJSON struct {
 	Details map[string]any `json:"details,omitempty"`
 }
 
-// listAudit lists entries, newest first.
+// listAudit lists entries of the audit log, newest first.
 func (a *API) listAudit(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -27,8 +27,8 @@ const (
 // errSlowSearch is the answer to a search that found nothing in the time it has.
 var errSlowSearch = &door.Problem{Status: http.StatusServiceUnavailable, Message: "The search takes too long. Please narrow it by begin, end, event or recipient."}
 
-// listEvents answers one page of a search: a new one, or the one whose page the
-// token names.
+// listEvents lists events of the domain a page at a time: of a new search, or the page whose token
+// is in the path.
 func (a *API) listEvents(w http.ResponseWriter, r *door.Request) error {
 	c, err := a.cursorOf(r)
 	if err != nil {

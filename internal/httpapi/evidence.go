@@ -22,8 +22,9 @@ const (
 
 var errNoEvidence = &door.Problem{Status: http.StatusServiceUnavailable, Message: "this server keeps no evidence"}
 
-// exportEvidence streams what can be proven. A key that is bound to a domain is shown that
-// domain's records only, by its number: a name may have had other owners before.
+// exportEvidence streams the evidence of deliveries, one JSON object a line. A key that is bound to
+// a domain is shown that domain's records only, by its number: a name may have had other owners
+// before.
 func (a *API) exportEvidence(w http.ResponseWriter, r *door.Request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence
@@ -126,8 +127,8 @@ func (a *API) showEvidenceKeys(w http.ResponseWriter, _ *door.Request) error {
 	return door.Reply(w, evidenceKeys{keys[0], keys})
 }
 
-// rotateEvidenceKey makes a new key current, and its predecessor sign beside it. The
-// audit log has the verifier keys, so that an auditor can tell a change that was meant.
+// rotateEvidenceKey makes a new key sign evidence. Its predecessor signs beside it. The audit log
+// has the verifier keys, so that an auditor can tell a change that was meant.
 func (a *API) rotateEvidenceKey(w http.ResponseWriter, r *door.Request) error {
 	if a.deps.Evidence == nil {
 		return errNoEvidence

@@ -20,7 +20,7 @@ type queued struct {
 	Message string `json:"message"`
 }
 
-// sendMessage takes a message in pieces.
+// sendMessage sends a message, given in pieces: sender, recipients, texts, attachments.
 func (a *API) sendMessage(w http.ResponseWriter, r *door.Request) error {
 	if err := a.limitSending(w, r); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (a *API) sendMessage(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
-// sendMIME takes a message as it is.
+// sendMIME sends a message that is given as it is (RFC 5322 and MIME).
 func (a *API) sendMIME(w http.ResponseWriter, r *door.Request) error {
 	if err := a.limitSending(w, r); err != nil {
 		return err
@@ -102,8 +102,7 @@ func sender(r *door.Request) accept.Sender {
 	return s
 }
 
-// sendingQueues tells whether the domain's mail flows. Only a disabled domain's
-// does not.
+// sendingQueues tells whether the domain's mail flows. Only a disabled domain's does not.
 func (a *API) sendingQueues(w http.ResponseWriter, r *door.Request) error {
 	type disabled struct {
 		Until  string `json:"until"`

@@ -78,7 +78,8 @@ func (a *API) listOverrides(w http.ResponseWriter, r *door.Request) error {
 	}{len(all), items})
 }
 
-// createOverride makes an exception for one destination, with a reason and an end.
+// createOverride makes an exception from TLS settings for one destination, with a reason and an
+// end.
 func (a *API) createOverride(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -132,7 +133,7 @@ func (a *API) overrideConflict(r *door.Request, o mail.Override, now time.Time) 
 		Message: fmt.Sprintf("there is an override for %s already%s; delete it first, or pass replace=yes", o.Target, which)}
 }
 
-// deleteOverride ends an exception at once.
+// deleteOverride ends an override at once.
 func (a *API) deleteOverride(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

@@ -118,7 +118,7 @@ func (a *API) listNextHops(w http.ResponseWriter, r *door.Request) error {
 	}{items})
 }
 
-// explainQueue tells of each row why it is not on its way, and when it will be.
+// explainQueue tells of each waiting recipient why its mail is not on its way, and when it will be.
 func (a *API) explainQueue(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -147,8 +147,8 @@ func (a *API) explainQueue(w http.ResponseWriter, r *door.Request) error {
 	}{items})
 }
 
-// changeQueue retries, holds, releases, cancels or reschedules. What it is about must be said,
-// all of the queue as well: all=yes.
+// changeQueue retries, holds, releases, cancels or reschedules waiting mail. What it is about must
+// be said, all of the queue as well: all=yes.
 func (a *API) changeQueue(w http.ResponseWriter, r *door.Request) error {
 	verbs := map[string]func(context.Context, store.RowQuery) (int, error){
 		"retry": a.deps.Queue.Retry, "hold": a.deps.Queue.Hold, "release": a.deps.Queue.Release, "cancel": a.deps.Queue.Cancel,
@@ -213,7 +213,7 @@ func (a *API) showVersion(w http.ResponseWriter, _ *door.Request) error {
 	}{"sealpost", a.cfg.Version})
 }
 
-// showHealth answers when the store does.
+// showHealth answers ok when the store does.
 func (a *API) showHealth(w http.ResponseWriter, r *door.Request) error {
 	if _, err := a.deps.Domains.ListDomains(r.Context()); err != nil {
 		return err

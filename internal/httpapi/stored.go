@@ -45,7 +45,7 @@ func (a *API) findStored(r *door.Request) (store.Message, io.ReadCloser, error) 
 	return m, content, nil
 }
 
-// storedMessage shows a message, taken apart or as it is.
+// storedMessage shows a stored message, taken apart, or as it is with Accept: message/rfc2822.
 func (a *API) storedMessage(w http.ResponseWriter, r *door.Request) error {
 	m, content, err := a.findStored(r)
 	if err != nil {
@@ -178,8 +178,8 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// storedAttachment sends one file of a message. It is foreign: browsers are told
-// to keep it and to run nothing of it.
+// storedAttachment sends one attachment of a stored message. It is foreign: browsers are told to
+// keep it and to run nothing of it.
 func (a *API) storedAttachment(w http.ResponseWriter, r *door.Request) error {
 	n, err := strconv.ParseUint(r.PathValue("n"), 10, 15)
 	if err != nil {

@@ -38,7 +38,7 @@ func reportView(r store.TLSReport) reportJSON {
 	return v
 }
 
-// listTLSReports shows the reports that were sent and that are due (RFC 8460).
+// listTLSReports lists the TLS reports that were sent and that are due (RFC 8460).
 func (a *API) listTLSReports(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -70,7 +70,7 @@ func (a *API) listTLSReports(w http.ResponseWriter, r *door.Request) error {
 	}{a.deps.Reports.Enabled(), items})
 }
 
-// previewTLSReport shows the report of a day to a policy domain as it would go out.
+// previewTLSReport shows the TLS report of a day to a policy domain as it would go out.
 func (a *API) previewTLSReport(w http.ResponseWriter, r *door.Request) error {
 	name, err := mail.ParseDomain(r.PathValue("name"))
 	if err != nil {

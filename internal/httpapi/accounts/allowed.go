@@ -35,6 +35,8 @@ func replyAllowed(w http.ResponseWriter, a *store.Account) error {
 	}{items})
 }
 
+// listAllowed lists the addresses from which the API keys of the account may be used. An empty list
+// means from anywhere.
 func (c *Calls) listAllowed(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.deps.Accounts.Account(r.Context(), r.Who.Account())
 	if err != nil {
@@ -43,8 +45,9 @@ func (c *Calls) listAllowed(w http.ResponseWriter, r *door.Request) error {
 	return replyAllowed(w, &a)
 }
 
-// allow adds an address. From the first one on, the account's keys and logins are accepted from the
-// addresses of the list only; the operator's socket is not concerned.
+// allow adds an address from which the API keys of the account may be used. From the first one on,
+// the account's keys and logins are accepted from the addresses of the list only; the operator's
+// socket is not concerned.
 func (c *Calls) allow(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAllowed(w, r, func(a *store.Account, x store.AllowedAddress, at int) error {
 		switch {
@@ -58,6 +61,7 @@ func (c *Calls) allow(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
+// describeAllowed changes the description of an address in the list.
 func (c *Calls) describeAllowed(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAllowed(w, r, func(a *store.Account, x store.AllowedAddress, at int) error {
 		if at < 0 {
@@ -68,6 +72,7 @@ func (c *Calls) describeAllowed(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
+// disallow takes an address off the list. When the last one is gone keys may be used from anywhere.
 func (c *Calls) disallow(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAllowed(w, r, func(a *store.Account, _ store.AllowedAddress, at int) error {
 		if at < 0 {

@@ -148,6 +148,7 @@ func (c *Calls) list(w http.ResponseWriter, r *door.Request) error {
 	}{items, len(all)})
 }
 
+// create creates a sub-account.
 func (c *Calls) create(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -179,6 +180,7 @@ func (c *Calls) find(r *door.Request) (store.Account, error) {
 	return a, door.Missing(err, errNoAccount)
 }
 
+// show shows a sub-account.
 func (c *Calls) show(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.find(r)
 	if err != nil {
@@ -187,10 +189,12 @@ func (c *Calls) show(w http.ResponseWriter, r *door.Request) error {
 	return reply(w, &a)
 }
 
+// enable enables a sub-account that was disabled.
 func (c *Calls) enable(w http.ResponseWriter, r *door.Request) error {
 	return c.setDisabled(w, r, false, "subaccount is already enabled")
 }
 
+// disable disables a sub-account: its domains send nothing until it is enabled again.
 func (c *Calls) disable(w http.ResponseWriter, r *door.Request) error {
 	return c.setDisabled(w, r, true, "subaccount is already disabled")
 }
@@ -252,7 +256,7 @@ func (c *Calls) delete(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "Subaccount successfully deleted")
 }
 
-// listUsers has none to list: people are known to this server by their keys.
+// listUsers answers with an empty list: people are known to this server by their API keys.
 func (c *Calls) listUsers(w http.ResponseWriter, _ *door.Request) error {
 	return door.Reply(w, struct {
 		Users []struct{} `json:"users"`
@@ -260,6 +264,8 @@ func (c *Calls) listUsers(w http.ResponseWriter, _ *door.Request) error {
 	}{[]struct{}{}, 0})
 }
 
+// noUser answers that there is no such user. People are known to this server by their API keys
+// only.
 func (c *Calls) noUser(http.ResponseWriter, *door.Request) error {
 	return door.NotFound("User not found: this server knows people by their API keys only")
 }

@@ -27,8 +27,8 @@ func features(a *store.Account) featuresJSON {
 	return featuresJSON{Sending: onOff{!a.Settings.SendingOff}}
 }
 
-// updateFeatures switches features. Each is an object in JSON, sent as a form field. One that this
-// server does not have can be switched off only.
+// updateFeatures switches features of a sub-account. Each is an object in JSON, sent as a form
+// field. One that this server does not have can be switched off only.
 func (c *Calls) updateFeatures(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.find(r)
 	if err != nil {
@@ -82,6 +82,7 @@ type handedJSON struct {
 	SubaccountID string `json:"subaccount_id"`
 }
 
+// listHandedPools lists the IP pools that sub-accounts may use, with whose they are to use.
 func (c *Calls) listHandedPools(w http.ResponseWriter, r *door.Request) error {
 	all, err := c.deps.Accounts.ListAccounts(r.Context())
 	if err != nil {
@@ -104,7 +105,7 @@ func (c *Calls) listHandedPools(w http.ResponseWriter, r *door.Request) error {
 	}{"success", items})
 }
 
-// handPool lets a sub-account use a pool of the primary account.
+// handPool lets a sub-account use an IP pool of the primary account.
 func (c *Calls) handPool(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.find(r)
 	if err != nil {
@@ -127,6 +128,7 @@ func (c *Calls) handPool(w http.ResponseWriter, r *door.Request) error {
 	return c.setPool(w, r, a.ID, id)
 }
 
+// takePool takes the IP pool back that a sub-account was handed.
 func (c *Calls) takePool(w http.ResponseWriter, r *door.Request) error {
 	a, err := c.find(r)
 	if err != nil {

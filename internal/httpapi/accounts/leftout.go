@@ -32,9 +32,12 @@ func leftOut() []door.Route {
 		{"PUT", "/v2/x509/{host}", x509},
 		{"GET", "/v2/x509/{host}/status", x509},
 	} {
-		table = append(table, door.On(r.method, r.pattern, door.Account, func(http.ResponseWriter, *door.Request) error {
-			return door.NotFound("Not Found: " + r.why)
-		}))
+		table = append(table, door.On(r.method, r.pattern, door.Account, notServed(r.why)))
 	}
 	return table
+}
+
+// notServed answers 404 with the reason why this server does not have the call.
+func notServed(why string) func(http.ResponseWriter, *door.Request) error {
+	return func(http.ResponseWriter, *door.Request) error { return door.NotFound("Not Found: " + why) }
 }

@@ -3,8 +3,10 @@ package accounts
 import (
 	"context"
 	"flag"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/sealpost/sealpost/internal/httpapi/apitest"
@@ -32,7 +34,19 @@ func newRig(t testing.TB) *apitest.Rig {
 func TestContract(t *testing.T) {
 	contract.Run(t, "testdata/contract", *update, func(t *testing.T) contract.Caller {
 		rg := newRig(t)
-		return func(key string, r *http.Request) *httptest.ResponseRecorder { return rg.Do(key, r) }
+		pool := store.Pool{Name: "Transactional"}
+		if err := rg.Store.CreatePool(t.Context(), &pool); err != nil {
+			t.Fatal(err)
+		}
+		return func(key string, r *http.Request) *httptest.ResponseRecorder {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Contract files know the primary account's pool by this name.
+			r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(body), "pool_id=POOL", "pool_id="+pool.ID, 1)))
+			return rg.Do(key, r)
+		}
 	})
 }
 

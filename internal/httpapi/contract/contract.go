@@ -8,7 +8,7 @@
 // sends the same lines as multipart/form-data, where name@file=value is a file. In both,
 // \n in a value is a line end.
 //
-// What differs from run to run is replaced in answers: see volatile.
+// What differs from run to run is replaced in answers: see volatile. Images are shown as Go strings.
 package contract
 
 import (
@@ -214,6 +214,8 @@ func showAnswer(t *testing.T, w *httptest.ResponseRecorder) string {
 		if err := json.Indent(&pretty, w.Body.Bytes(), "", "  "); err != nil {
 			t.Fatalf("answer is not JSON: %v: %s", err, w.Body)
 		}
+	} else if strings.HasPrefix(w.Header().Get("Content-Type"), "image/") {
+		fmt.Fprintf(&pretty, "%q", w.Body.Bytes())
 	} else {
 		pretty.Write(w.Body.Bytes())
 	}

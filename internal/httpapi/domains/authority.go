@@ -14,7 +14,7 @@ import (
 	"github.com/sealpost/sealpost/internal/store"
 )
 
-// updateAuthority settles whose keys sign: the domain's own, or those of the domain above it.
+// updateAuthority sets whose DKIM keys sign: the domain's own, or those of the domain above it.
 func (c *Calls) updateAuthority(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -59,8 +59,8 @@ func (c *Calls) updateAuthority(w http.ResponseWriter, r *door.Request) error {
 	}{text, changed, c.sendingViews(&d, authority)})
 }
 
-// updateSelector gives the key that signs another name. If its record was seen it signs under the
-// old one until the new one is seen too.
+// updateSelector gives the DKIM key that signs another selector. If its record was seen it signs
+// under the old one until the new one is seen too.
 func (c *Calls) updateSelector(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -112,7 +112,7 @@ type rotationRecordJSON struct {
 	Comment    string `json:"comment"`
 }
 
-// updateRotation says whether and how often the domain's keys are rotated.
+// updateRotation sets whether and how often the domain's DKIM keys are rotated.
 func (c *Calls) updateRotation(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -216,7 +216,8 @@ func comment(d *store.Domain, k keyJSON) string {
 	return "inactive"
 }
 
-// rotate begins a rotation now.
+// rotate begins a rotation of the domain's DKIM keys: a new key is made, and signs once its record
+// is seen in DNS.
 func (c *Calls) rotate(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

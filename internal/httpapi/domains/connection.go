@@ -17,7 +17,8 @@ func connectionView(d store.Domain) connectionJSON {
 	return connectionJSON{d.TLS.RequireTLS.Bool(), d.TLS.SkipVerification.Bool()}
 }
 
-// showConnection answers in both shapes that clients read: nested and flat.
+// showConnection shows the TLS flags of the domain, in both shapes that clients read: nested and
+// flat.
 func (c *Calls) showConnection(w http.ResponseWriter, r *door.Request) error {
 	v := connectionView(r.Domain)
 	return door.Reply(w, struct {
@@ -26,6 +27,7 @@ func (c *Calls) showConnection(w http.ResponseWriter, r *door.Request) error {
 	}{v, v})
 }
 
+// updateConnection changes the TLS flags of the domain. What is not given stays as it is.
 func (c *Calls) updateConnection(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

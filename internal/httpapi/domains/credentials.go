@@ -59,6 +59,7 @@ func loginOf(d store.Domain, s string) (string, error) {
 	return address.Key(), nil
 }
 
+// listCredentials lists the SMTP logins of the domain, without their passwords.
 func (c *Calls) listCredentials(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -102,6 +103,8 @@ type createdCredentials struct {
 	Credentials map[string]string `json:"credentials,omitempty"`
 }
 
+// createCredentials creates SMTP logins of the domain. Where no password is given one is made for
+// each and shown in this answer only.
 func (c *Calls) createCredentials(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -167,6 +170,8 @@ func (c *Calls) credentialOf(r *door.Request) (store.Credential, error) {
 	return cred, door.Missing(err, errNoCredential)
 }
 
+// updateCredential changes the password of an SMTP login. Where none is given one is made and shown
+// in this answer only.
 func (c *Calls) updateCredential(w http.ResponseWriter, r *door.Request) error {
 	cred, err := c.credentialOf(r)
 	if err != nil {
@@ -194,6 +199,7 @@ func (c *Calls) updateCredential(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer)
 }
 
+// deleteCredential deletes an SMTP login of the domain. That of postmaster stays.
 func (c *Calls) deleteCredential(w http.ResponseWriter, r *door.Request) error {
 	cred, err := c.credentialOf(r)
 	if err != nil {
@@ -214,7 +220,7 @@ func (c *Calls) deleteCredential(w http.ResponseWriter, r *door.Request) error {
 	}{"Credentials have been deleted", cred.Login})
 }
 
-// deleteAllCredentials deletes the domain's logins, save the system's.
+// deleteAllCredentials deletes the SMTP logins of the domain, save that of postmaster.
 func (c *Calls) deleteAllCredentials(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

@@ -37,12 +37,13 @@ func deliveryView(d store.Domain) deliveryJSON {
 	return v
 }
 
-// showDelivery shows the settings around the flags of a domain.
+// showDelivery shows how the domain's mail is secured and for how long it is tried.
 func (c *Calls) showDelivery(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, deliveryView(r.Domain))
 }
 
-// updateDelivery changes the settings around the flags of a domain. What is absent stays as it is.
+// updateDelivery changes how the domain's mail is secured and for how long it is tried. What is
+// absent stays as it is.
 func (c *Calls) updateDelivery(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -103,8 +104,7 @@ func parseWaits(s string) ([]time.Duration, error) {
 	return waits, nil
 }
 
-// updateState lets the operator decide whether a domain may send, whatever its
-// DNS records say.
+// updateState sets whether a domain may send, whatever its DNS records say.
 func (c *Calls) updateState(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -52,13 +52,15 @@ func keyView(d *store.Domain, rec domaindns.Record) keyJSON {
 	return v
 }
 
+// listKeys lists the DKIM keys of the domain, in the order they were made, with the DNS record of
+// each.
 func (c *Calls) listKeys(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, struct {
 		Items []keyJSON `json:"items"`
 	}{c.keyViews(&r.Domain)})
 }
 
-// listAllKeys lists the keys of every domain that exists for the caller, by domain.
+// listAllKeys lists the DKIM keys of all domains that exist for the caller, by domain.
 func (c *Calls) listAllKeys(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -93,8 +95,8 @@ func (c *Calls) listAllKeys(w http.ResponseWriter, r *door.Request) error {
 	}{items, links})
 }
 
-// createKey makes a key for a domain, or takes one that the client has. It does not sign before it
-// is activated and its record was seen.
+// createKey makes a DKIM key for a domain, or takes one that the client has. It does not sign
+// before it is activated and its record was seen.
 func (c *Calls) createKey(w http.ResponseWriter, r *door.Request) error {
 	f, err := r.Form(door.SmallForm())
 	if err != nil {
@@ -250,6 +252,7 @@ func keyProblem(doing string, err error) error {
 	return err
 }
 
+// deleteKey deletes a DKIM key of a domain. The last one that is active cannot be deleted.
 func (c *Calls) deleteKey(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -272,10 +275,13 @@ func (c *Calls) deleteKey(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "success")
 }
 
+// activateKey lets a DKIM key sign the mail of the domain. It signs from the moment that its record
+// is seen in DNS, which is looked for at once.
 func (c *Calls) activateKey(w http.ResponseWriter, r *door.Request) error {
 	return c.switchKey(w, r, "activate", dkimkeys.Activate, true)
 }
 
+// deactivateKey stops a DKIM key from signing. The last one that is active stays.
 func (c *Calls) deactivateKey(w http.ResponseWriter, r *door.Request) error {
 	return c.switchKey(w, r, "deactivate", dkimkeys.Deactivate, false)
 }

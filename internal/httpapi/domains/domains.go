@@ -15,6 +15,8 @@ import (
 // errNoDomain answers for a domain that does not exist for the caller.
 var errNoDomain = door.NotFound("Domain not found")
 
+// showDomain shows a domain with its settings and the DNS records that it needs, with what was last
+// seen of them.
 func (c *Calls) showDomain(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -27,8 +29,7 @@ func (c *Calls) showDomain(w http.ResponseWriter, r *door.Request) error {
 	return c.answerDomain(w, r, &r.Domain, "", withDNS != mail.False)
 }
 
-// listDomains lists the domains that exist for the caller, and those of sub-accounts if it
-// asks for them and they are its own.
+// listDomains lists the domains that exist for the caller.
 func (c *Calls) listDomains(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -92,7 +93,8 @@ func domainFilter(who door.Principal, p door.Params) (func(*store.Domain) bool, 
 	}, nil
 }
 
-// createDomain registers a domain with a key of its own.
+// createDomain registers a domain with a DKIM key of its own, and answers with the DNS records that
+// it needs.
 func (c *Calls) createDomain(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -136,7 +138,7 @@ func (c *Calls) createDomain(w http.ResponseWriter, r *door.Request) error {
 	return c.replyDomain(w, r, &d, "Domain DNS records have been created")
 }
 
-// updateDomain changes what is given and leaves the rest.
+// updateDomain changes what is given of a domain and leaves the rest.
 func (c *Calls) updateDomain(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -162,7 +164,7 @@ func (c *Calls) updateDomain(w http.ResponseWriter, r *door.Request) error {
 	return c.replyDomain(w, r, &d, "Domain has been updated")
 }
 
-// deleteDomain gives up the domain's waiting mail, then forgets the domain.
+// deleteDomain deletes a domain and gives up its waiting mail.
 func (c *Calls) deleteDomain(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

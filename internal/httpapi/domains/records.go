@@ -60,8 +60,8 @@ func receivingView(d *store.Domain, rec domaindns.Record) mxJSON {
 	}
 }
 
-// verifyDomain looks the records up. A domain whose records are there may
-// send from then on. One that could send is not stopped by what it finds.
+// verifyDomain looks the DNS records of the domain up. A domain whose records are there may send
+// from then on. One that could send is not stopped by what it finds.
 func (c *Calls) verifyDomain(w http.ResponseWriter, r *door.Request) error {
 	ctx, cancel := r.Bounded()
 	defer cancel()

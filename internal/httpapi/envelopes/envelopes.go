@@ -42,7 +42,8 @@ func (c *Calls) Routes() []door.Route {
 	}
 }
 
-// cancel drops what waits. Parameters of a DELETE are in its query; in a body they would be passed over and
+// cancel gives up waiting mail of the domain: all of it, or that of a message, a tag or a
+// recipient. Parameters of a DELETE are in its query; in a body they would be passed over and
 // everything dropped, so a body is refused.
 func (c *Calls) cancel(w http.ResponseWriter, r *door.Request) error {
 	if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n > 0 {
@@ -62,6 +63,8 @@ func (c *Calls) cancel(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "done")
 }
 
+// reschedule gives waiting mail of the domain another time. What is being delivered at that moment
+// is left alone.
 func (c *Calls) reschedule(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -89,8 +89,8 @@ type detailJSON struct {
 	Warmup    bool   `json:"is_on_warmup"`
 }
 
-// list lists the addresses that the account may use. One that is in a pool is dedicated. All are
-// enabled: an address that the server does not have is not in its configuration.
+// list lists the addresses that the account may send from. One that is in a pool is dedicated. All
+// are enabled: an address that the server does not have is not in its configuration.
 func (c *Calls) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -178,6 +178,7 @@ func (c *Calls) usableIP(r *door.Request, text string) (netip.Addr, error) {
 	return addr, err
 }
 
+// show shows one of the addresses that the account may send from.
 func (c *Calls) show(w http.ResponseWriter, r *door.Request) error {
 	addr, err := c.usableIP(r, r.PathValue("ip"))
 	if err != nil {
@@ -236,7 +237,7 @@ func (c *Calls) domains(r *door.Request, wanted func(*store.Domain) bool) ([]sto
 	return list, err
 }
 
-// assign gives an address to the named domain, or to all of the account.
+// assign gives an address to the named domain, or to all domains of the account.
 func (c *Calls) assign(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAll(w, r, func(d *store.Domain, addr netip.Addr) {
 		if d.Settings.Pool = ""; !slices.Contains(d.Settings.IPs, addr) {
@@ -245,6 +246,7 @@ func (c *Calls) assign(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
+// unassign takes an address from the named domain, or from all domains of the account.
 func (c *Calls) unassign(w http.ResponseWriter, r *door.Request) error {
 	return c.changeAll(w, r, func(d *store.Domain, addr netip.Addr) {
 		d.Settings.IPs = slices.DeleteFunc(d.Settings.IPs, func(a netip.Addr) bool { return a == addr })

@@ -36,7 +36,7 @@ func (c *Calls) poolView(r *door.Request, p *store.Pool) (poolJSON, error) {
 	return poolJSON{p.ID, p.Name, p.Description, texts(p.IPs), len(linked) > 0, p.AccountID != r.Who.Account()}, err
 }
 
-// listPools lists the account's pools, and the one that it was handed.
+// listPools lists the IP pools of the account, and the one that it was handed.
 func (c *Calls) listPools(w http.ResponseWriter, r *door.Request) error {
 	pools, err := c.deps.Pools.ListPools(r.Context(), r.Who.Account())
 	if err != nil {
@@ -80,6 +80,7 @@ func poolText(p door.Params, name string, required bool) (string, error) {
 	return s, nil
 }
 
+// createPool creates an IP pool from addresses of the account.
 func (c *Calls) createPool(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -154,7 +155,7 @@ func addTo(p *store.Pool, addrs []netip.Addr) error {
 	return nil
 }
 
-// showPool answers in both shapes that clients read: nested and flat.
+// showPool shows an IP pool, in both shapes that clients read: nested and flat.
 func (c *Calls) showPool(w http.ResponseWriter, r *door.Request) error {
 	pool, err := c.deps.Egress.Pool(r.Context(), r.Who.Account(), r.PathValue("id"))
 	if err != nil {
@@ -179,6 +180,7 @@ func (c *Calls) change(w http.ResponseWriter, r *door.Request, change func(*stor
 	return door.Say(w, "success")
 }
 
+// updatePool changes the name and the description of an IP pool, and adds and removes addresses.
 func (c *Calls) updatePool(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -228,6 +230,7 @@ func removeFrom(p *store.Pool, word string) error {
 	return nil
 }
 
+// addPoolIP puts an address into an IP pool.
 func (c *Calls) addPoolIP(w http.ResponseWriter, r *door.Request) error {
 	return c.addIPs(w, r, []string{r.PathValue("ip")})
 }
@@ -240,7 +243,7 @@ func (c *Calls) addIPs(w http.ResponseWriter, r *door.Request, words []string) e
 	return c.change(w, r, func(p *store.Pool) error { return addTo(p, addrs) })
 }
 
-// addPoolIPs takes a list in JSON.
+// addPoolIPs puts addresses into an IP pool, given as a list in JSON.
 func (c *Calls) addPoolIPs(w http.ResponseWriter, r *door.Request) error {
 	var body struct {
 		IPs []string `json:"ips"`
@@ -254,6 +257,7 @@ func (c *Calls) addPoolIPs(w http.ResponseWriter, r *door.Request) error {
 	return c.addIPs(w, r, body.IPs)
 }
 
+// removePoolIP takes an address out of an IP pool.
 func (c *Calls) removePoolIP(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err
@@ -261,7 +265,7 @@ func (c *Calls) removePoolIP(w http.ResponseWriter, r *door.Request) error {
 	return c.change(w, r, func(p *store.Pool) error { return removeFrom(p, r.PathValue("ip")) })
 }
 
-// deletePool removes a pool. Domains that use it get what is given in its place: a pool, an
+// deletePool deletes an IP pool. Domains that use it get what is given in its place: a pool, an
 // address, or nothing.
 func (c *Calls) deletePool(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
@@ -307,7 +311,7 @@ func (c *Calls) deletePool(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "started")
 }
 
-// poolDomains lists the domains that use the pool.
+// poolDomains lists the domains that use an IP pool.
 func (c *Calls) poolDomains(w http.ResponseWriter, r *door.Request) error {
 	pool, err := c.deps.Egress.Pool(r.Context(), r.Who.Account(), r.PathValue("id"))
 	if err != nil {

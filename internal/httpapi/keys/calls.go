@@ -106,6 +106,7 @@ func (c *Calls) find(ctx context.Context, who door.Principal, id string) (store.
 	return store.Key{}, "", errNoKey
 }
 
+// delete deletes an API key. It is refused from the next call on.
 func (c *Calls) delete(w http.ResponseWriter, r *door.Request) error {
 	k, _, err := c.find(r.Context(), r.Who, r.PathValue("id"))
 	if err != nil {

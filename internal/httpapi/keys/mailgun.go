@@ -38,6 +38,7 @@ func view(k *store.Key, domain string, now time.Time) keyJSON {
 	return v
 }
 
+// list lists the API keys of the account, without their secrets.
 func (c *Calls) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -73,7 +74,7 @@ func kindOf(p door.Params) (store.KeyKind, error) {
 	return "", door.BadRequest("expected `kind` param to be one of [domain user web] or absent")
 }
 
-// create makes a key, whose secret is shown once.
+// create makes an API key, whose secret is shown once.
 func (c *Calls) create(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

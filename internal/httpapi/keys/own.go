@@ -59,6 +59,8 @@ func showPrefix(p netip.Prefix) string {
 	return p.String()
 }
 
+// listOwn lists the API keys of the account with their limits, their addresses and when they were
+// last used; on the operator's socket, those of all accounts.
 func (c *Calls) listOwn(w http.ResponseWriter, r *door.Request) error {
 	keys, names, err := c.all(r.Context(), r.Who)
 	if err != nil {
@@ -78,8 +80,8 @@ func (c *Calls) listOwn(w http.ResponseWriter, r *door.Request) error {
 	}{len(items), items})
 }
 
-// createOwn makes a key, or takes the one that the client's applications already
-// have. Only its hash is kept.
+// createOwn makes an API key, or takes the one that the client's applications already have. Only
+// its hash is kept.
 func (c *Calls) createOwn(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -135,8 +137,8 @@ func parseOwn(p door.Params, now time.Time) (store.Key, error) {
 	return k, applyExpiration(&k, p, now)
 }
 
-// update changes what is set for a key: its limits, its addresses, whether it may be used. It takes
-// effect with the next call.
+// update changes what is set for an API key: its limits, its addresses, whether it may be used. It
+// takes effect with the next call.
 func (c *Calls) update(w http.ResponseWriter, r *door.Request) error {
 	found, domain, err := c.find(r.Context(), r.Who, r.PathValue("id"))
 	if err != nil {

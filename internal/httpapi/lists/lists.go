@@ -110,7 +110,7 @@ func (s *Surface) find(r *door.Request) (store.MailingList, error) {
 	return l, door.Missing(err, notFound(r.PathValue("address")))
 }
 
-// list counts; the address parameter asks for one list.
+// list lists mailing lists with their number, or the one with the given address.
 func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -140,6 +140,7 @@ func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	}{items, total})
 }
 
+// pages lists mailing lists a page at a time, by address, with links to the pages around.
 func (s *Surface) pages(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -160,6 +161,7 @@ func (s *Surface) pages(w http.ResponseWriter, r *door.Request) error {
 	}{items, page.Links(r, "/v3/lists/pages", first, last)})
 }
 
+// create creates a mailing list at a domain of the account.
 func (s *Surface) create(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -249,6 +251,7 @@ func line(param, s string, most int) error {
 	return nil
 }
 
+// show shows a mailing list.
 func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	l, err := s.find(r)
 	if err != nil {
@@ -257,6 +260,7 @@ func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{List: view(l)})
 }
 
+// update changes what is given of a mailing list, its address among it.
 func (s *Surface) update(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -277,6 +281,7 @@ func (s *Surface) update(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{view(l), "Mailing list has been updated"})
 }
 
+// delete deletes a mailing list with its members.
 func (s *Surface) delete(w http.ResponseWriter, r *door.Request) error {
 	if err := s.lists.DeleteMailingList(r.Context(), r.Who.AccountID, path(r, "address")); err != nil {
 		return door.Missing(err, notFound(r.PathValue("address")))

@@ -59,6 +59,7 @@ func query(p door.Params) (q store.MemberQuery, err error) {
 	return q, err
 }
 
+// listMembers lists the members of a mailing list, with their number.
 func (s *Surface) listMembers(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -86,6 +87,7 @@ func (s *Surface) listMembers(w http.ResponseWriter, r *door.Request) error {
 	}{items, total})
 }
 
+// memberPages lists members a page at a time, by address, with links to the pages around.
 func (s *Surface) memberPages(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -160,6 +162,8 @@ func checkVars(vars string) (string, error) {
 	return vars, nil
 }
 
+// createMember adds a member to a mailing list. One that is there already is refused, or with
+// upsert replaced.
 func (s *Surface) createMember(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -195,6 +199,7 @@ func (s *Surface) putError(r *door.Request, err error) error {
 	return door.AtLimit(door.Missing(err, notFound(r.PathValue("address"))), "a mailing list has %d members at most", store.MaxListMembers)
 }
 
+// showMember shows a member of a mailing list.
 func (s *Surface) showMember(w http.ResponseWriter, r *door.Request) error {
 	l, err := s.find(r)
 	if err != nil {
@@ -207,6 +212,8 @@ func (s *Surface) showMember(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, memberAnswer{Member: memberView(m)})
 }
 
+// updateMember changes what is given of a member: address, name, variables, whether it is
+// subscribed.
 func (s *Surface) updateMember(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -231,6 +238,7 @@ func (s *Surface) updateMember(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, memberAnswer{memberView(m), "Mailing list member has been updated"})
 }
 
+// deleteMember takes a member off a mailing list.
 func (s *Surface) deleteMember(w http.ResponseWriter, r *door.Request) error {
 	l, err := s.find(r)
 	if err != nil {

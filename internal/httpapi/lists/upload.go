@@ -104,10 +104,14 @@ func readMembers(f *door.Form) ([]byte, error) {
 	return content, err
 }
 
+// uploadJSON adds up to 1,000 members from a JSON list of addresses or objects. Either all are
+// understood or none is added.
 func (s *Surface) uploadJSON(w http.ResponseWriter, r *door.Request) error {
 	return s.upload(w, r, parseJSON)
 }
 
+// uploadCSV adds members from a CSV file with a header: address, and name, vars and subscribed as
+// there are. Either all are understood or none is added.
 func (s *Surface) uploadCSV(w http.ResponseWriter, r *door.Request) error {
 	return s.upload(w, r, parseCSV)
 }

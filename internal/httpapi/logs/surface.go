@@ -41,7 +41,8 @@ func (s *Surface) Routes() []door.Route {
 	return []door.Route{door.On("POST", "/v1/analytics/logs", door.Look, s.list)}
 }
 
-// list answers one page of a search: a new one, or the one whose page the token names.
+// list searches the events of all domains, and answers one page: of a new search, or the one whose
+// page the token names.
 func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	if err := s.limit.Count(w, r); err != nil {
 		return err

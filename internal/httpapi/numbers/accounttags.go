@@ -123,7 +123,7 @@ func tagOrder(sort string) (func(a, b *accountTag) int, bool) {
 	return nil, false
 }
 
-// listAccountTags answers one page of an account's tags.
+// listAccountTags lists the tags of an account, a page at a time.
 func (s *Surface) listAccountTags(w http.ResponseWriter, r *door.Request) error {
 	q, err := parseTagsRequest(r)
 	if err != nil {

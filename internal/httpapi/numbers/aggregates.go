@@ -59,7 +59,7 @@ func (s *Surface) aggregate(r *door.Request, by grouping, where []tally.Conditio
 	return groups, nil
 }
 
-// aggregates answers with the numbers of a domain by group.
+// aggregates answers with the numbers of a domain by recipient provider, device or country.
 func (s *Surface) aggregates(by grouping) func(http.ResponseWriter, *door.Request) error {
 	return func(w http.ResponseWriter, r *door.Request) error {
 		groups, err := s.aggregate(r, by, nil)
@@ -72,7 +72,7 @@ func (s *Surface) aggregates(by grouping) func(http.ResponseWriter, *door.Reques
 	}
 }
 
-// tagAggregates answers with the numbers of a tag by group.
+// tagAggregates answers with the numbers of a tag by recipient provider, device or country.
 func (s *Surface) tagAggregates(by grouping) func(http.ResponseWriter, *door.Request) error {
 	return func(w http.ResponseWriter, r *door.Request) error {
 		_, tag, err := s.tagged(r)
@@ -87,7 +87,8 @@ func (s *Surface) tagAggregates(by grouping) func(http.ResponseWriter, *door.Req
 	}
 }
 
-// tagAggregatesByType is tagAggregates for the call that has the group as a parameter.
+// tagAggregatesByType answers with the numbers of a tag by recipient provider, device or country,
+// as the type says.
 func (s *Surface) tagAggregatesByType(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

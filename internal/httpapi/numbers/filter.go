@@ -60,7 +60,7 @@ func cut[T any](list []T, skip, limit int) []T {
 	return list[:min(limit, len(list))]
 }
 
-// filterStats answers with the totals of what a filter picks, grouped by one thing.
+// filterStats answers with the totals of what a filter picks, by time or by another group.
 func (s *Surface) filterStats(w http.ResponseWriter, r *door.Request) error {
 	q, err := parseQuestion(r)
 	if err != nil {
@@ -178,7 +178,8 @@ type oldItem struct {
 // oldDays is how far back the old statistics reach that do not say.
 const oldDays = 30
 
-// oldStats answers with days and events that have a number, newest first.
+// oldStats lists the numbers of each day and event, newest first, as the first version of the
+// statistics showed them.
 func (s *Surface) oldStats(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

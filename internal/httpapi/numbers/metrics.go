@@ -266,7 +266,7 @@ type metricsItem struct {
 	Metrics    map[string]any   `json:"metrics"`
 }
 
-// metrics answers with the metrics of mail.
+// metrics answers with metrics of mail by up to three dimensions.
 func (s *Surface) metrics(w http.ResponseWriter, r *door.Request) error {
 	if err := s.limit.Count(w, r); err != nil {
 		return err
@@ -284,7 +284,8 @@ func (s *Surface) metrics(w http.ResponseWriter, r *door.Request) error {
 	})
 }
 
-// usageMetrics answers with the metrics of an account's use of services.
+// usageMetrics answers with metrics of an account's use of services. All but processed_count are of
+// services that this server does not have, and 0.
 func (s *Surface) usageMetrics(w http.ResponseWriter, r *door.Request) error {
 	if err := s.limit.Count(w, r); err != nil {
 		return err

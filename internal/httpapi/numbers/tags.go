@@ -37,7 +37,7 @@ func newWireTag(s *store.Series) wireTag {
 	return wireTag{Tag: s.Shown, Description: s.Description, FirstSeen: s.FirstSeen, LastSeen: s.LastSeen}
 }
 
-// listTags answers one page of a domain's tags, by name.
+// listTags lists the tags of a domain a page at a time, by name, with links to the pages around.
 func (s *Surface) listTags(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -140,6 +140,7 @@ func (s *Surface) tagged(r *door.Request) (door.Params, *store.Series, error) {
 	return p, tag, err
 }
 
+// showTag shows a tag of the domain, with when it was first and last seen.
 func (s *Surface) showTag(w http.ResponseWriter, r *door.Request) error {
 	_, tag, err := s.tagged(r)
 	if err != nil {
@@ -148,6 +149,7 @@ func (s *Surface) showTag(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, newWireTag(tag))
 }
 
+// updateTag changes the description of a tag.
 func (s *Surface) updateTag(w http.ResponseWriter, r *door.Request) error {
 	p, tag, err := s.tagged(r)
 	if err != nil {

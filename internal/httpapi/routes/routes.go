@@ -66,6 +66,7 @@ type answer struct {
 	Route   routeJSON `json:"route"`
 }
 
+// list lists the routes of the account by priority.
 func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -96,6 +97,7 @@ func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	}{total, items})
 }
 
+// create creates a route: a rule for received mail, with a priority, an expression and actions.
 func (s *Surface) create(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -150,6 +152,7 @@ func read(p door.Params, r *store.Route) (err error) {
 	return nil
 }
 
+// show shows a route.
 func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	route, err := s.routes.Route(r.Context(), r.Who.AccountID, r.PathValue("id"))
 	if err != nil {
@@ -158,7 +161,7 @@ func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"", view(route)})
 }
 
-// update answers the route twice: at the top, as was recorded, and nested, as is specified.
+// update changes what is given of a route.
 func (s *Surface) update(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -174,6 +177,7 @@ func (s *Surface) update(w http.ResponseWriter, r *door.Request) error {
 	}{view(route), answer{"Route has been updated", view(route)}})
 }
 
+// delete deletes a route.
 func (s *Surface) delete(w http.ResponseWriter, r *door.Request) error {
 	id := r.PathValue("id")
 	if err := s.routes.DeleteRoute(r.Context(), r.Who.AccountID, id); err != nil {
@@ -185,8 +189,8 @@ func (s *Surface) delete(w http.ResponseWriter, r *door.Request) error {
 	}{"Route has been deleted", id})
 }
 
-// match finds the first route that a recipient fits. Filters on header fields fit nothing here: there
-// is no message.
+// match shows the first route that a recipient would meet. Filters on header fields fit nothing
+// here: there is no message.
 func (s *Surface) match(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

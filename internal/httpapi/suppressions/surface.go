@@ -40,19 +40,23 @@ func New(s suppression.Store, importer Importer) *Surface {
 func (s *Surface) Routes() []door.Route {
 	routes := []door.Route{door.On("GET", "/v1/sealpost/imports/{domain}", door.Manage, s.listImports)}
 	for _, l := range lists() {
-		path := "/v3/{domain}/" + l.String()
-		on := func(method, path string, handle func(list, http.ResponseWriter, *door.Request) error) {
-			routes = append(routes, door.On(method, path, door.Manage,
-				func(w http.ResponseWriter, r *door.Request) error { return handle(l, w, r) }))
-		}
-		on("GET", path, s.show)
-		on("POST", path, s.add)
-		on("DELETE", path, s.clear)
-		on("GET", path+"/{value}", s.showOne)
-		on("DELETE", path+"/{value}", s.remove)
-		on("POST", path+"/import", s.upload)
+		c, path := &calls{s, l}, "/v3/{domain}/"+l.String()
+		routes = append(routes,
+			door.On("GET", path, door.Manage, c.show),
+			door.On("POST", path, door.Manage, c.add),
+			door.On("DELETE", path, door.Manage, c.clear),
+			door.On("GET", path+"/{value}", door.Manage, c.showOne),
+			door.On("DELETE", path+"/{value}", door.Manage, c.remove),
+			door.On("POST", path+"/import", door.Manage, c.upload),
+		)
 	}
 	return routes
+}
+
+// calls are those about one of the lists.
+type calls struct {
+	*Surface
+	list
 }
 
 // typeOf says what an entry of the allowlist is.
@@ -63,8 +67,8 @@ func typeOf(value string) string {
 	return "domain"
 }
 
-// show answers a page of a list.
-func (s *Surface) show(l list, w http.ResponseWriter, r *door.Request) error {
+// show lists the entries a page at a time, by address, with links to the pages around.
+func (c *calls) show(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
 		return err
@@ -73,17 +77,17 @@ func (s *Surface) show(l list, w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	q.DomainID, q.List = r.Domain.ID, l.SuppressionList
-	page, err := s.store.ListSuppressions(r.Context(), q)
+	q.DomainID, q.List = r.Domain.ID, c.SuppressionList
+	page, err := c.store.ListSuppressions(r.Context(), q)
 	if err != nil {
 		return err
 	}
 	answer := struct {
 		Items  []any       `json:"items"`
 		Paging door.Paging `json:"paging"`
-	}{[]any{}, links(r.Base+"/v3/"+r.Domain.Name+"/"+l.String(), q.Limit, p.Get("term"), page)}
+	}{[]any{}, links(r.Base+"/v3/"+r.Domain.Name+"/"+c.String(), q.Limit, p.Get("term"), page)}
 	for _, e := range page {
-		answer.Items = append(answer.Items, l.item(e))
+		answer.Items = append(answer.Items, c.item(e))
 	}
 	return door.Reply(w, answer)
 }
@@ -130,20 +134,21 @@ func links(path string, limit int, term string, page []store.Suppression) door.P
 	return door.Paging{Next: at("next", page[len(page)-1]), Previous: at("previous", page[0]), First: first, Last: path + "?page=last&" + rest}
 }
 
-func (s *Surface) showOne(l list, w http.ResponseWriter, r *door.Request) error {
-	value, ok := suppression.Value(l.SuppressionList, r.PathValue("value"))
+// showOne shows an entry.
+func (c *calls) showOne(w http.ResponseWriter, r *door.Request) error {
+	value, ok := suppression.Value(c.SuppressionList, r.PathValue("value"))
 	if !ok {
-		return door.NotFound(l.missing)
+		return door.NotFound(c.missing)
 	}
-	e, err := s.store.Suppression(r.Context(), r.Domain.ID, l.SuppressionList, value)
+	e, err := c.store.Suppression(r.Context(), r.Domain.ID, c.SuppressionList, value)
 	if err != nil {
-		return door.Missing(err, door.NotFound(l.missing))
+		return door.Missing(err, door.NotFound(c.missing))
 	}
-	return door.Reply(w, l.item(e))
+	return door.Reply(w, c.item(e))
 }
 
-// add adds one entry, or with a JSON list many: all of them or none.
-func (s *Surface) add(l list, w http.ResponseWriter, r *door.Request) error {
+// add adds an entry, or with a JSON list many: all of them or none.
+func (c *calls) add(w http.ResponseWriter, r *door.Request) error {
 	given, many, err := readEntries(r)
 	if err != nil {
 		return err
@@ -151,47 +156,51 @@ func (s *Surface) add(l list, w http.ResponseWriter, r *door.Request) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	entries := make([]store.Suppression, len(given))
 	for i, f := range given {
-		if entries[i], err = suppression.Parse(l.SuppressionList, f, now); err != nil {
+		if entries[i], err = suppression.Parse(c.SuppressionList, f, now); err != nil {
 			return door.BadRequest("%s", err)
 		}
 	}
-	if err := s.store.PutSuppressions(r.Context(), r.Domain.ID, l.SuppressionList, entries); err != nil {
+	if err := c.store.PutSuppressions(r.Context(), r.Domain.ID, c.SuppressionList, entries); err != nil {
 		return door.Missing(err, gone(r))
 	}
 	if many {
-		return door.Reply(w, door.Message{Message: strings.Replace(l.addedAll, "%d", strconv.Itoa(len(entries)), 1)})
+		return door.Reply(w, door.Message{Message: strings.Replace(c.addedAll, "%d", strconv.Itoa(len(entries)), 1)})
 	}
-	return door.Reply(w, l.added(entries[0]))
+	return door.Reply(w, c.added(entries[0]))
 }
 
 // gone is the answer when the domain was deleted while the request was read.
 func gone(r *door.Request) error { return door.NotFound("Domain not found: " + r.Domain.Name) }
 
-func (s *Surface) remove(l list, w http.ResponseWriter, r *door.Request) error {
+// remove takes an entry off the list. With a tag only that tag is taken off, and the entry with its
+// last one.
+func (c *calls) remove(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
 		return err
 	}
-	value, ok := suppression.Value(l.SuppressionList, r.PathValue("value"))
+	value, ok := suppression.Value(c.SuppressionList, r.PathValue("value"))
 	if !ok {
-		return door.NotFound(l.missing)
+		return door.NotFound(c.missing)
 	}
-	if err := s.store.DeleteSuppression(r.Context(), r.Domain.ID, l.SuppressionList, value, p.Get("tag")); err != nil {
-		return door.Missing(err, door.NotFound(l.missing))
+	if err := c.store.DeleteSuppression(r.Context(), r.Domain.ID, c.SuppressionList, value, p.Get("tag")); err != nil {
+		return door.Missing(err, door.NotFound(c.missing))
 	}
-	return door.Reply(w, l.removed(value))
+	return door.Reply(w, c.removed(value))
 }
 
-func (s *Surface) clear(l list, w http.ResponseWriter, r *door.Request) error {
+// clear takes every entry off the list.
+func (c *calls) clear(w http.ResponseWriter, r *door.Request) error {
 	// What was begun goes on without the client: half a list is nobody's wish.
-	if err := s.store.ClearSuppressions(context.WithoutCancel(r.Context()), r.Domain.ID, l.SuppressionList); err != nil {
+	if err := c.store.ClearSuppressions(context.WithoutCancel(r.Context()), r.Domain.ID, c.SuppressionList); err != nil {
 		return err
 	}
-	return door.Say(w, l.cleared)
+	return door.Say(w, c.cleared)
 }
 
-// upload takes a CSV file. It is answered once the file is safe; what came of it is told by listImports.
-func (s *Surface) upload(l list, w http.ResponseWriter, r *door.Request) error {
+// upload takes a CSV file of entries. It is answered once the file is safe; what came of it is told
+// by listImports.
+func (c *calls) upload(w http.ResponseWriter, r *door.Request) error {
 	form, err := r.Form(door.FormRules{
 		Body: suppression.MaxFile + 1<<20, Content: suppression.MaxFile + 1<<19, Field: 64 << 10, Multipart: true,
 		Spooled: map[string]bool{"file": true},
@@ -208,7 +217,7 @@ func (s *Surface) upload(l list, w http.ResponseWriter, r *door.Request) error {
 	if f.Size > suppression.MaxFile {
 		return &door.Problem{Status: http.StatusRequestEntityTooLarge, Message: "file size exceeds 25 MiB limit"}
 	}
-	err = s.importer.Take(r.Context(), r.Domain.ID, l.SuppressionList, suppression.File{Name: f.Name, Size: f.Size, Open: f.Open})
+	err = c.importer.Take(r.Context(), r.Domain.ID, c.SuppressionList, suppression.File{Name: f.Name, Size: f.Size, Open: f.Open})
 	switch {
 	case errors.Is(err, suppression.ErrHeader):
 		return door.BadRequest("%s", suppression.ErrHeader)
@@ -235,7 +244,7 @@ type importJSON struct {
 	Finished time.Time `json:"finished,omitzero"`
 }
 
-// listImports tells what became of the latest files.
+// listImports tells what became of the latest files of suppressions that were uploaded.
 func (s *Surface) listImports(w http.ResponseWriter, r *door.Request) error {
 	imports, err := s.store.ListImports(r.Context(), r.Domain.ID)
 	if err != nil {

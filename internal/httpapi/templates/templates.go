@@ -126,6 +126,7 @@ func name(r *door.Request, part string) string { return strings.ToLower(r.PathVa
 // path returns the path of the list of templates.
 func path(r *door.Request) string { return "/v3/" + url.PathEscape(r.Domain.Name) + "/templates" }
 
+// list lists the templates of the domain a page at a time, by name, without their texts.
 func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -191,6 +192,7 @@ func (s *Surface) create(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"template has been stored", shown})
 }
 
+// deleteAll deletes all templates of the domain with their versions.
 func (s *Surface) deleteAll(w http.ResponseWriter, r *door.Request) error {
 	if err := s.templates.DeleteTemplates(r.Context(), r.Domain.ID); err != nil {
 		return err
@@ -198,6 +200,7 @@ func (s *Surface) deleteAll(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "templates have been deleted")
 }
 
+// show shows a template, with active=yes also its active version.
 func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -225,6 +228,7 @@ func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"", shown})
 }
 
+// describe changes the description of a template.
 func (s *Surface) describe(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -240,6 +244,7 @@ func (s *Surface) describe(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"template has been updated", mention{Name: n}})
 }
 
+// delete deletes a template with its versions.
 func (s *Surface) delete(w http.ResponseWriter, r *door.Request) error {
 	n := name(r, "name")
 	if err := s.templates.DeleteTemplate(r.Context(), r.Domain.ID, n); err != nil {

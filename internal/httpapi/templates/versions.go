@@ -10,6 +10,7 @@ import (
 	"github.com/sealpost/sealpost/internal/store"
 )
 
+// listVersions lists the versions of a template a page at a time, by tag, without their texts.
 func (s *Surface) listVersions(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -57,6 +58,8 @@ func (s *Surface) replyVersion(w http.ResponseWriter, r *door.Request, text stri
 	return door.Reply(w, answer{text, shown})
 }
 
+// createVersion stores a new version of a template. With active=yes it is the one that messages use
+// from now on, as the first one is in any case.
 func (s *Surface) createVersion(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -95,6 +98,7 @@ func (s *Surface) missing(r *door.Request, err error) error {
 	return errNoVersion
 }
 
+// showVersion shows a version of a template with its text.
 func (s *Surface) showVersion(w http.ResponseWriter, r *door.Request) error {
 	v, err := s.version(r)
 	if err != nil {
@@ -103,7 +107,8 @@ func (s *Surface) showVersion(w http.ResponseWriter, r *door.Request) error {
 	return s.replyVersion(w, r, "", v)
 }
 
-// updateVersion changes what the call names.
+// updateVersion changes what is given of a version of a template: its text, its comment, its
+// headers, whether it is the active one.
 func (s *Surface) updateVersion(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -143,6 +148,7 @@ func (s *Surface) updateVersion(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"version has been updated", mention{name(r, "name"), &tag{name(r, "tag")}}})
 }
 
+// deleteVersion deletes a version of a template.
 func (s *Surface) deleteVersion(w http.ResponseWriter, r *door.Request) error {
 	if err := s.templates.DeleteTemplateVersion(r.Context(), r.Domain.ID, name(r, "name"), name(r, "tag")); err != nil {
 		return s.missing(r, err)
@@ -150,7 +156,7 @@ func (s *Surface) deleteVersion(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, answer{"version has been deleted", mention{name(r, "name"), &tag{name(r, "tag")}}})
 }
 
-// copyVersion makes a version that is like another, not active.
+// copyVersion copies a version of a template under another tag. The copy is not active.
 func (s *Surface) copyVersion(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -85,7 +85,7 @@ func unsubscribeView(t store.Tracking) unsubscribeJSON {
 	return unsubscribeJSON{t.Unsubscribe, p.HTMLFooter, p.TextFooter}
 }
 
-// show answers what is tracked.
+// show shows what the domain tracks.
 func (s *Surface) show(w http.ResponseWriter, r *door.Request) error {
 	type settings struct {
 		Open        openJSON        `json:"open"`
@@ -123,6 +123,7 @@ func setFlag(into *bool, p door.Params, name string) error {
 	return err
 }
 
+// setOpen switches the tracking of opens for the domain, and says where the image goes.
 func (s *Surface) setOpen(w http.ResponseWriter, r *door.Request) error {
 	d, err := s.change(r, func(d *store.Domain, p door.Params) error {
 		t := &d.Settings.Tracking
@@ -137,6 +138,7 @@ func (s *Surface) setOpen(w http.ResponseWriter, r *door.Request) error {
 	}{updated, openView(d.Settings.Tracking)})
 }
 
+// setClick switches the tracking of clicks for the domain: off, on, or in HTML only.
 func (s *Surface) setClick(w http.ResponseWriter, r *door.Request) error {
 	d, err := s.change(r, func(d *store.Domain, p door.Params) error {
 		wish, err := links.ParseWish(p.Get("active"))
@@ -162,6 +164,7 @@ func (s *Surface) setClick(w http.ResponseWriter, r *door.Request) error {
 	}{updated, clickView(d.Settings.Tracking)})
 }
 
+// setUnsubscribe switches links to unsubscribe for the domain, and sets the footers that have them.
 func (s *Surface) setUnsubscribe(w http.ResponseWriter, r *door.Request) error {
 	d, err := s.change(r, func(d *store.Domain, p door.Params) error {
 		t := &d.Settings.Tracking
@@ -216,7 +219,7 @@ func (s *Surface) setWebPrefix(w http.ResponseWriter, r *door.Request) error {
 	return door.Say(w, "Domain web prefix updated")
 }
 
-// rotateKey makes a new key sign links. Links that are out stay good.
+// rotateKey lets a new key sign links from now on. Links that are out stay good.
 func (s *Surface) rotateKey(w http.ResponseWriter, r *door.Request) error {
 	if err := r.ReasonOnly(); err != nil {
 		return err

@@ -40,7 +40,7 @@ func problem(err error) error {
 	return err
 }
 
-// open answers with the image.
+// open answers with a transparent image of one pixel, and counts that a message was opened.
 func (s *Surface) open(w http.ResponseWriter, r *door.Request) error {
 	if err := s.visitor.Open(r.Context(), r.PathValue("link"), visitOf(r)); err != nil {
 		return problem(err)
@@ -55,7 +55,8 @@ func (s *Surface) open(w http.ResponseWriter, r *door.Request) error {
 	return nil
 }
 
-// click leads on. The target comes out of the link, which nobody but us could write (SEC-74).
+// click leads on to the address that a tracked link stands for, and counts the click. The target
+// comes out of the link, which nobody but us could write (SEC-74).
 func (s *Surface) click(w http.ResponseWriter, r *door.Request) error {
 	u, err := s.visitor.Click(r.Context(), r.PathValue("link"), visitOf(r))
 	if err != nil {
@@ -81,7 +82,8 @@ func asciiURL(u string) string {
 	return b.String()
 }
 
-// askToUnsubscribe shows what a POST would do.
+// askToUnsubscribe shows a page that asks whether the recipient wants to unsubscribe. It changes
+// nothing: programs follow links too.
 func (s *Surface) askToUnsubscribe(w http.ResponseWriter, r *door.Request) error {
 	wish, err := s.visitor.Wish(r.Context(), r.PathValue("link"), visitOf(r))
 	if err != nil {
@@ -90,8 +92,8 @@ func (s *Surface) askToUnsubscribe(w http.ResponseWriter, r *door.Request) error
 	return s.page.reply(w, http.StatusOK, ask(wish))
 }
 
-// unsubscribe is what the button of the page and one-click programs (RFC 8058 section 3.2) ask for.
-// What is in the body does not matter: the address says it all.
+// unsubscribe unsubscribes the recipient of a message, for the button of the page and for one-click
+// programs (RFC 8058 section 3.2). What is in the body does not matter: the address says it all.
 func (s *Surface) unsubscribe(w http.ResponseWriter, r *door.Request) error {
 	wish, err := s.visitor.Unsubscribe(r.Context(), r.PathValue("link"), visitOf(r))
 	if err != nil {

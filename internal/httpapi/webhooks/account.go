@@ -45,6 +45,7 @@ func ids(p door.Params) ([]string, error) {
 	return list, nil
 }
 
+// listAccount lists the webhooks of the account, or those of the given ids.
 func (a *API) listAccount(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -107,6 +108,7 @@ func (a *API) readHook(r *door.Request) (store.Webhook, error) {
 	return h, nil
 }
 
+// createAccount creates a webhook of the account. Its URL is told of the events of all domains.
 func (a *API) createAccount(w http.ResponseWriter, r *door.Request) error {
 	h, err := a.readHook(r)
 	if err != nil {
@@ -131,6 +133,7 @@ func find(list []store.Webhook, id string) int {
 	return slices.IndexFunc(list, func(h store.Webhook) bool { return h.ID == id })
 }
 
+// showAccount shows a webhook of the account.
 func (a *API) showAccount(w http.ResponseWriter, r *door.Request) error {
 	list, err := a.deps.Hooks.WebhooksOf(r.Context(), account(r), 0)
 	if err != nil {
@@ -156,6 +159,8 @@ func pathID(r *door.Request) (string, error) {
 	return id, nil
 }
 
+// updateAccount replaces the URL, the description and the event types of a webhook of the account.
+// If its URL had been disabled it is told again.
 func (a *API) updateAccount(w http.ResponseWriter, r *door.Request) error {
 	id, err := pathID(r)
 	if err != nil {
@@ -184,6 +189,7 @@ func (a *API) updateAccount(w http.ResponseWriter, r *door.Request) error {
 	return door.ReplyNothing(w)
 }
 
+// removeAccount deletes a webhook of the account.
 func (a *API) removeAccount(w http.ResponseWriter, r *door.Request) error {
 	id, err := pathID(r)
 	if err != nil {
@@ -204,7 +210,8 @@ func (a *API) removeAccount(w http.ResponseWriter, r *door.Request) error {
 	return door.ReplyNothing(w)
 }
 
-// removeAccounts removes several, or all. Either all that are named go, or none.
+// removeAccounts deletes webhooks of the account: those of the given ids, or all. Either all that
+// are named go, or none.
 func (a *API) removeAccounts(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

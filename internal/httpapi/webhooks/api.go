@@ -140,7 +140,7 @@ func kinds(p door.Params) []string {
 	return list
 }
 
-// showKey returns the key that signs what webhooks are told.
+// showKey shows the key that signs what webhooks are told.
 func (a *API) showKey(w http.ResponseWriter, r *door.Request) error {
 	k, err := a.deps.Hooks.SigningKey(r.Context(), account(r))
 	if err != nil {
@@ -152,7 +152,8 @@ func (a *API) showKey(w http.ResponseWriter, r *door.Request) error {
 // maxOverlap is the longest time for which an old key may go on to sign.
 const maxOverlap = 30 * 24 * time.Hour
 
-// rotateKey makes a new key. It signs at once, or with overlap=24h after that time.
+// rotateKey makes a new key for signing what webhooks are told. It signs at once, or with
+// overlap=24h after that time.
 func (a *API) rotateKey(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

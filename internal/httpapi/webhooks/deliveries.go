@@ -88,6 +88,8 @@ func (a *API) names(r *door.Request, targets []webhook.Target) (map[int64]string
 	return names, nil
 }
 
+// listTargets lists the URLs that are told of events, with how each of them is doing and what waits
+// for it.
 func (a *API) listTargets(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -117,7 +119,8 @@ func (a *API) listTargets(w http.ResponseWriter, r *door.Request) error {
 	}{items})
 }
 
-// listDeliveries shows the log: all failures that are kept, and the last successes.
+// listDeliveries lists the calls of webhooks that were made: all failures that are kept, and the
+// last successes.
 func (a *API) listDeliveries(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -176,7 +179,7 @@ func eventOf(p door.Params) (mail.ID, error) {
 	return id, nil
 }
 
-// replay tells of events again: of one, of all that were given up, or of a time range.
+// replay tells webhooks of events again: of one, of all that were given up, or of a time range.
 func (a *API) replay(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {
@@ -244,7 +247,7 @@ func (a *API) readReplay(r *door.Request, p door.Params) (webhook.Replay, error)
 	return order, nil
 }
 
-// enable tells URLs again that were disabled.
+// enable lets URLs be told of events again that had been disabled.
 func (a *API) enable(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -19,6 +19,7 @@ type oneJSON struct {
 	Webhook urlsJSON `json:"webhook"`
 }
 
+// list lists the webhooks of the domain by the type of event.
 func (a *API) list(w http.ResponseWriter, r *door.Request) error {
 	list, err := a.deps.Hooks.WebhooksOf(r.Context(), r.Domain.AccountID, r.Domain.ID)
 	if err != nil {
@@ -35,6 +36,7 @@ func kindOf(name string) (string, error) {
 	return name, nil
 }
 
+// create creates the webhook of the domain for one type of event, with up to three URLs.
 func (a *API) create(w http.ResponseWriter, r *door.Request) error {
 	p, urls, err := a.given(r)
 	if err != nil {
@@ -69,6 +71,7 @@ func (a *API) given(r *door.Request) (door.Params, []string, error) {
 	return p, urls, err
 }
 
+// show shows the URLs that are told of one type of event.
 func (a *API) show(w http.ResponseWriter, r *door.Request) error {
 	kind, err := kindOf(r.PathValue("name"))
 	if err != nil {
@@ -85,6 +88,7 @@ func (a *API) show(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, oneJSON{Webhook: urlsJSON{urls}})
 }
 
+// update replaces the URLs that are told of one type of event.
 func (a *API) update(w http.ResponseWriter, r *door.Request) error {
 	kind, err := kindOf(r.PathValue("name"))
 	if err != nil {
@@ -114,6 +118,7 @@ func few(kind string, urls []string) error {
 	return nil
 }
 
+// remove deletes the webhook for one type of event, with all its URLs.
 func (a *API) remove(w http.ResponseWriter, r *door.Request) error {
 	kind, err := kindOf(r.PathValue("name"))
 	if err != nil {
@@ -141,7 +146,7 @@ type testJSON struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// test makes a call with an event that never happened, and tells what the URL answered.
+// test calls a URL with an event that never happened, and tells what it answered.
 func (a *API) test(w http.ResponseWriter, r *door.Request) error {
 	kind, err := kindOf(r.PathValue("name"))
 	if err != nil {
@@ -192,6 +197,7 @@ func (a *API) v4(r *door.Request) (url string, types []string, err error) {
 	return urls[0], types, a.check(r, "invalid parameters: ", urls[0])
 }
 
+// createURL adds a URL that is told of the given types of events.
 func (a *API) createURL(w http.ResponseWriter, r *door.Request) error {
 	url, types, err := a.v4(r)
 	if err != nil {
@@ -204,6 +210,7 @@ func (a *API) createURL(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, allJSON{byKind(list)})
 }
 
+// updateURL replaces the types of events that a URL is told of.
 func (a *API) updateURL(w http.ResponseWriter, r *door.Request) error {
 	url, types, err := a.v4(r)
 	if err != nil {
@@ -216,6 +223,7 @@ func (a *API) updateURL(w http.ResponseWriter, r *door.Request) error {
 	return door.Reply(w, allJSON{byKind(list)})
 }
 
+// removeURLs deletes URLs from the webhooks of the domain: one, or a list with commas.
 func (a *API) removeURLs(w http.ResponseWriter, r *door.Request) error {
 	p, err := r.Params()
 	if err != nil {

@@ -61,16 +61,25 @@ func (s *shape) add(v any) {
 	}
 }
 
-// schema returns the shape as an OpenAPI 3.0 schema. Objects under a name in keyed have
-// keys that are data: only the shape of their values is described.
-func (s *shape) schema(isMap bool, keyed map[string]bool) map[string]any {
+// What the keys of an object can be.
+type keys uint8
+
+const (
+	fields keys = iota // names that the API gives
+	data               // data; the values have one shape
+	free               // data, as are the values: anything that is JSON
+)
+
+// schema returns the shape as an OpenAPI 3.0 schema. keyed tells of objects, by the names that
+// they are under, whose keys are no fields.
+func (s *shape) schema(k keys, keyed map[string]keys) map[string]any {
 	kinds := slices.Sorted(maps.Keys(s.kinds))
 	if slices.Contains(kinds, "number") {
 		kinds = slices.DeleteFunc(kinds, func(k string) bool { return k == "integer" })
 	}
 	var alternatives []map[string]any
 	for _, kind := range kinds {
-		alternatives = append(alternatives, s.kind(kind, isMap, keyed))
+		alternatives = append(alternatives, s.kind(kind, k, keyed))
 	}
 	var out map[string]any
 	switch len(alternatives) {
@@ -87,18 +96,22 @@ func (s *shape) schema(isMap bool, keyed map[string]bool) map[string]any {
 	return out
 }
 
-func (s *shape) kind(kind string, isMap bool, keyed map[string]bool) map[string]any {
+func (s *shape) kind(kind string, k keys, keyed map[string]keys) map[string]any {
 	out := map[string]any{"type": kind}
 	switch kind {
 	case "array":
-		out["items"] = s.elements.schema(false, keyed)
+		out["items"] = s.elements.schema(fields, keyed)
 	case "object":
-		if isMap {
+		if k == free {
+			out["additionalProperties"] = true
+			return out
+		}
+		if k == data {
 			values := newShape()
 			for _, f := range s.fields {
 				values.merge(f.shape)
 			}
-			out["additionalProperties"] = values.schema(false, keyed)
+			out["additionalProperties"] = values.schema(fields, keyed)
 			return out
 		}
 		properties, required := map[string]any{}, []string{}
@@ -136,4 +149,23 @@ func (s *shape) merge(other *shape) {
 		}
 		s.elements.merge(other.elements)
 	}
+}
+
+// optional takes back what a schema says is required: clients of the contracts do not tell what
+// every client must send.
+func optional(schema any) any {
+	switch v := schema.(type) {
+	case []map[string]any:
+		for _, e := range v {
+			optional(e)
+		}
+	case map[string]any:
+		if v["type"] == "object" {
+			delete(v, "required")
+		}
+		for _, e := range v {
+			optional(e)
+		}
+	}
+	return schema
 }
