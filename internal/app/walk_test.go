@@ -298,7 +298,7 @@ func ownObjects() map[string]ownObject {
 
 // notObjects are paths whose next word names nothing that an account owns.
 func notObjects() []string {
-	return []string{"/v3/ips/", "/v5/users/", "/v5/accounts/subaccounts/", "/v5/sandbox/auth_recipients/", "/v2/x509/"}
+	return []string{"/v3/ips/", "/v5/users/", "/v5/accounts/subaccounts/", "/v5/sandbox/auth_recipients/", "/v2/x509/", "/v1/bounce-classification/domains/"}
 }
 
 // make makes an object of the sub-account.
