@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches what the tests need besides Go: a C compiler for the race detector, and the real programs that the
-# interoperability tests talk to, Postfix, Exim, swaks, openssl, unbound, nsd and the signer of ldns. Today it
+# interoperability tests talk to, Postfix, Exim, swaks, Node.js, openssl, unbound, nsd and the signer of ldns. Today it
 # knows Debian and its relatives.
 #
 # No package that is there is removed, no mail system of this machine is replaced, and nothing is started
@@ -133,6 +133,11 @@ fi
 if ! have swaks || ! perl -MNet::SSLeay -e 1 2>/dev/null; then
 	can_install && apt_install swaks libnet-ssleay-perl
 fi
+# The JavaScript clients; their libraries come from the npm registry when the tests run.
+if ! have node || ! have npm; then
+	can_install && apt_install nodejs npm
+fi
+{ have node && have npm; } || say "no node or npm: install the Debian packages nodejs and npm"
 have swaks || say "no swaks: install the Debian packages swaks and libnet-ssleay-perl"
 have openssl || say "no openssl: install the Debian package openssl"
 

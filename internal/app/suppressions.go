@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/sealpost/sealpost/internal/httpapi/feedback"
 	"github.com/sealpost/sealpost/internal/httpapi/suppressions"
 	"github.com/sealpost/sealpost/internal/suppression"
 )
@@ -16,6 +17,6 @@ func (a *app) buildSuppressions(ctx context.Context) (err error) {
 		return &StartError{err}
 	}
 	a.rooms = append(a.rooms, a.suppressions, suppression.Bounces(a.tail, a.store, a.store, a.log))
-	a.surfaces = append(a.surfaces, suppressions.New(a.store, a.suppressions))
+	a.surfaces = append(a.surfaces, suppressions.New(a.store, a.suppressions), feedback.New(a.store, a.store, a.suppressions))
 	return nil
 }

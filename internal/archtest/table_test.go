@@ -68,8 +68,9 @@ func table() map[string]room {
 		"httpapi/door":             {imports: "accept compose mail store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door"},
 		"httpapi/openapi/generate": {},
-		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/keys keyuse store/sqlite"},
+		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/feedback httpapi/keys keyuse store/sqlite"},
 		"submission":               {imports: "accept mail", tests: "compose credential signing store store/sqlite"},
+		"httpapi/feedback":         {imports: "event httpapi/door mail store", tests: "store/sqlite suppression"},
 		"httpapi/envelopes":        {imports: "httpapi/door mail store"},
 		"httpapi/numbers":          {imports: "httpapi/door mail store tally", tests: "event store/sqlite"},
 		"httpapi/logs":             {imports: "event httpapi/door mail store", tests: "store/sqlite"},
@@ -110,7 +111,7 @@ func table() map[string]room {
 		"config":    {imports: "mail"},
 		"apiclient": {imports: "event mail"},
 		"lab":       {imports: "dnssec event mail smtptest"},
-		"app": {imports: "accept certs config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks " +
+		"app": {imports: "accept certs config credential dane delivery dnssec domaindns dsn egress evidence follow httpapi httpapi/accounts httpapi/domains httpapi/feedback httpapi/door httpapi/ips httpapi/keys httpapi/lists httpapi/logs httpapi/numbers httpapi/openapi httpapi/routes httpapi/suppressions httpapi/templates httpapi/tracking httpapi/webhooks " +
 			"impact keyrotation keyuse lab mail mtasts mx netguard outhttp peers pkix queue signing smtpclient store store/sqlite submission suppression tally throttle tlsrpt tlsrpt/report tracking tracking/visit webhook", tests: "httpapi/openapi/generate mail"},
 		"cli": {imports: "apiclient app config event evidence/proof lab mail store tlsresult tlsrpt/report"},
 

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -125,14 +127,26 @@ func (c *goClient5) subaccounts(t *testing.T) {
 	id := created.Item.ID
 	branch := mailgun.NewMailgun(apiKey)
 	ok(t, branch.SetAPIBase(c.rig.base))
-	branch.SetOnBehalfOfSubaccount(id)
+	branch.SetHTTPClient(&http.Client{Timeout: patience, Transport: onBehalfOf(id)}) // the client itself sends the field with messages only
 	if _, err := branch.CreateDomain(ctx, "branch.test", nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := branch.GetDomain(ctx, domain5, nil); status(err) != 404 {
 		t.Errorf("a sub-account sees its parent's domain: %v", err)
 	}
-	if _, err := branch.GetDomain(ctx, "branch.test", nil); err != nil {
+	if _, err := c.GetDomain(ctx, "branch.test", nil); status(err) != 404 {
+		t.Errorf("the parent sees a sub-account's domain as its own: %v", err)
+	}
+	c.rig.operate(t, "PUT", "/v1/sealpost/domains/branch.test/state", url.Values{"state": {"active"}})
+	sender := mailgun.NewMailgun(apiKey)
+	ok(t, sender.SetAPIBase(c.rig.base))
+	m := mailgun.NewMessage("branch.test", "bob@branch.test", "Hi", "text", "nobody@branch.test")
+	m.EnableTestMode()
+	if _, err := sender.Send(ctx, m); status(err) != 404 {
+		t.Errorf("the parent sends as a sub-account without saying so: %v", err)
+	}
+	sender.SetOnBehalfOfSubaccount(id)
+	if _, err := sender.Send(ctx, m); err != nil {
 		t.Error(err)
 	}
 	if _, err := c.DisableSubaccount(ctx, id); err != nil {
@@ -146,4 +160,14 @@ func (c *goClient5) subaccounts(t *testing.T) {
 	if !it.Next(ctx, &page) || len(page) != 1 || page[0].Name != "branch" {
 		t.Errorf("sub-accounts are %+v, %v", page, it.Err())
 	}
+}
+
+// onBehalfOf is a transport that acts for a sub-account.
+type onBehalfOf string
+
+// RoundTrip adds the field.
+func (id onBehalfOf) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(mailgun.OnBehalfOfHeader, string(id))
+	return http.DefaultTransport.RoundTrip(r)
 }

@@ -7,13 +7,17 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/smtptest"
 )
 
@@ -29,21 +33,63 @@ func TestJavaScriptClients(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			rg := w.start(t)
+			rg := w.startPublic(t)
 			rg.open(t, "example.com")
 			mx := w.receive(t, script, smtptest.Valid, smtptest.Behaviour{})
 			host, port, err := net.SplitHostPort(rg.starttls)
 			ok(t, err)
-			runScript(t, folder, script, map[string]any{
+			given := map[string]any{
 				"base": rg.base, "key": apiKey, "domain": "example.com", "to": mx.address(),
 				"submission": map[string]string{"host": host, "port": port}, "serverName": serverName,
 				"login": loginName + "@example.com", "password": password, "ca": string(w.pki.RootPEM),
-			})
+			}
+			runScript(t, folder, script, given)
+			if script == "ghost" {
+				given["member"] = rg.member(t, mx)
+				runScript(t, folder, "ghostlater", given)
+			}
 			if len(mx.Messages()) == 0 {
 				t.Error("the receiver got nothing")
 			}
 		})
 	}
+}
+
+// member does what a member of a newsletter may do: opens it, unsubscribes by a link of ours, and complains.
+// It returns who it was.
+func (rg *rig) member(t *testing.T, mx *receiver) string {
+	t.Helper()
+	var letter smtptest.Message
+	for _, m := range mx.Messages() {
+		if bytes.Contains(m.Content, []byte("Subject: News for everybody")) {
+			letter = m
+		}
+	}
+	view, err := compose.ReadView(bytes.NewReader(letter.Content))
+	ok(t, err)
+	link := func(kind string) string {
+		t.Helper()
+		l := regexp.MustCompile(regexp.QuoteMeta(rg.base) + "/" + kind + "/[A-Za-z0-9_-]+").FindString(view.BodyHTML)
+		if l == "" {
+			t.Fatalf("no link /%s/ in the newsletter", kind)
+		}
+		return l
+	}
+	for _, r := range []struct{ method, link, body string }{{"GET", link("o"), ""}, {"POST", link("u"), "List-Unsubscribe=One-Click"}} {
+		req, err := http.NewRequestWithContext(t.Context(), r.method, r.link, strings.NewReader(r.body))
+		ok(t, err)
+		req.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		resp, err := rg.http.Do(req)
+		ok(t, err)
+		ok(t, resp.Body.Close())
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s: %s", r.method, r.link, resp.Status)
+		}
+	}
+	id := strings.Trim(view.Header("Message-ID"), "<>")
+	rg.call(t, "POST", "/v1/sealpost/domains/example.com/complaints", url.Values{"message-id": {id}, "recipient": {letter.Recipients[0]}})
+	return letter.Recipients[0]
 }
 
 // runScript runs a script and makes each of its areas a test.

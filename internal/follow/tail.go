@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
@@ -21,8 +20,6 @@ const (
 	tailPage = 512
 	// maxLimit is the journal's.
 	maxLimit = 1000
-	// tailEvery is the least time between two looks at the log's end.
-	tailEvery = 20 * time.Millisecond
 )
 
 // A Tail is a journal whose end is kept in memory, so that several followers that are
@@ -36,7 +33,6 @@ type Tail struct {
 	high   mail.ID           // as far as the log was read
 	items  []store.EventItem // by id, all in (low, high]
 	more   bool              // the log went on when it was last read
-	looked time.Time
 }
 
 var _ store.Journal = (*Tail)(nil)
@@ -52,7 +48,8 @@ func (t *Tail) Journal(ctx context.Context, q store.JournalQuery) (store.Journal
 	if t.high == 0 || q.After < t.low {
 		return t.behind(ctx, q)
 	}
-	if q.After >= t.high {
+	atEnd := q.After >= t.high
+	if atEnd {
 		if err := t.look(ctx); err != nil {
 			return store.JournalPage{}, err
 		}
@@ -63,7 +60,11 @@ func (t *Tail) Journal(ctx context.Context, q store.JournalQuery) (store.Journal
 	if q.Limit < 1 || q.Limit > maxLimit {
 		return store.JournalPage{}, fmt.Errorf("a limit of %d is not within 1 to %d", q.Limit, maxLimit)
 	}
-	return t.page(q), nil
+	page := t.page(q)
+	if !atEnd {
+		page.More = true // whoever reads on finds out, and has then seen all that was there when it asked
+	}
+	return page, nil
 }
 
 // behind answers from the log what the tail does not hold, and begins the tail where the
@@ -80,9 +81,6 @@ func (t *Tail) behind(ctx context.Context, q store.JournalQuery) (store.JournalP
 
 // look reads on at the log's end.
 func (t *Tail) look(ctx context.Context) error {
-	if !t.more && time.Since(t.looked) < tailEvery {
-		return nil
-	}
 	page, err := t.journal.Journal(ctx, store.JournalQuery{After: t.high, Limit: tailPage})
 	if err != nil {
 		return err
@@ -92,7 +90,7 @@ func (t *Tail) look(ctx context.Context) error {
 		t.low = t.items[over-1].ID
 		t.items = slices.Clone(t.items[over:]) // or the old ones would never be freed
 	}
-	t.high, t.more, t.looked = page.Cursor, page.More, time.Now()
+	t.high, t.more = page.Cursor, page.More
 	return nil
 }
 

@@ -187,7 +187,13 @@ func ParseDomain(s string) (string, error) {
 		return "", errors.New("address literals are not accepted")
 	}
 	a, err := domains.ToASCII(s)
-	if err != nil {
+	if err == nil && strings.Contains(a, "xn--") { // what is written must be read as the same again
+		var again string
+		if again, err = domains.ToASCII(a); again != a {
+			err = errors.New("not an A-label")
+		}
+	}
+	if err != nil || !utf8.ValidString(s) {
 		return "", errors.New("domain is not a valid domain name")
 	}
 	labels := strings.Split(a, ".")

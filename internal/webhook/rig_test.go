@@ -154,6 +154,16 @@ func (r *rig) newDomain(name string, account int64) store.Domain {
 	return d
 }
 
+// newAccount makes a sub-account and returns its id.
+func (r *rig) newAccount() int64 {
+	r.Helper()
+	a := store.Account{Name: "sub"}
+	if err := r.store.CreateAccount(r.Context(), &a); err != nil {
+		r.Fatal(err)
+	}
+	return a.ID
+}
+
 // start runs a room until halt.
 func (r *rig) start() {
 	s := r.store

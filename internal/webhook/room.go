@@ -132,6 +132,9 @@ func (r *Room) Run(ctx context.Context) {
 		if err == nil {
 			break
 		}
+		if ctx.Err() != nil {
+			return
+		}
 		r.log.ErrorContext(ctx, "webhooks could not be read", "error", err)
 		if !pause(ctx, wait) {
 			return

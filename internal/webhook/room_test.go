@@ -25,7 +25,7 @@ func TestWhoIsToldOfWhat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		other := r.newDomain("example.org", store.PrimaryAccount)
-		foreign := r.newDomain("foreign.example", 7)
+		foreign := r.newDomain("foreign.example", r.newAccount())
 		r.hook(1, r.domain.ID, one, "delivered", "permanent_fail")
 		r.hook(1, 0, two, "delivered", "temporary_fail", "accepted", "opened", "clicked", "unsubscribed", "complained")
 		r.hook(1, 0, one, "delivered") // the same URL for the account: another target
@@ -205,8 +205,9 @@ func TestHangingEndpoint(t *testing.T) {
 func TestAccountCatchesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		mine, foreign := r.newDomain("mine.example", 7), r.newDomain("foreign.example", 8)
-		r.hook(7, 0, one, "delivered")
+		account := r.newAccount()
+		mine, foreign := r.newDomain("mine.example", account), r.newDomain("foreign.example", r.newAccount())
+		r.hook(account, 0, one, "delivered")
 		r.world.answers(one, 500, 500, 500, 500, 500, 200)
 		var want []string
 		for range 300 {

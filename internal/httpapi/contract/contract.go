@@ -174,7 +174,7 @@ func volatile() []replacement {
 		{regexp.MustCompile(`octets \d+`), "octets 700"},
 		{regexp.MustCompile(`(day":"|evidence/)\d{4}-\d\d-\d\d`), "${1}2006-01-02"},
 		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT`), "Mon, 02 Jan 2006 15:04:05 GMT"},
-		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (UTC|-0000)`), "Mon, 02 Jan 2006 15:04:05 ${1}"},
+		{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20(?:2[6-9]|[3-5]\d) \d\d:\d\d:\d\d (UTC|-0000)`), "Mon, 02 Jan 2006 15:04:05 ${1}"},
 		{regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "UUID"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "2006-01-02T15:04:05Z"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"`), `2006-01-02T15:04:05"`},

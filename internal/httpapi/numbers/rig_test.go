@@ -38,10 +38,14 @@ func newRig(t testing.TB, limit int) *rig {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	rg := &rig{store: s, domains: map[string]store.Domain{}}
+	sub := store.Account{Name: "sub"}
+	if err := s.CreateAccount(t.Context(), &sub); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"example.com", "example.org", "sub.example"} {
 		d := store.Domain{Name: name, State: store.DomainActive}
 		if name == "sub.example" {
-			d.AccountID = 2
+			d.AccountID = sub.ID
 		}
 		if err := s.CreateDomain(t.Context(), &d); err != nil {
 			t.Fatal(err)
@@ -50,7 +54,7 @@ func newRig(t testing.TB, limit int) *rig {
 	}
 	for _, k := range []store.Key{
 		{Description: "admin", Role: store.RoleAdmin}, {Description: "own-admin", Role: store.RoleAdmin, DomainID: rg.domains["example.com"].ID},
-		{Description: "sub", Role: store.RoleAdmin, AccountID: 2}, {Description: "sending", Role: store.RoleSending},
+		{Description: "sub", Role: store.RoleAdmin, AccountID: sub.ID}, {Description: "sending", Role: store.RoleSending},
 	} {
 		k.Hash = sha256.Sum256([]byte(k.Description))
 		if err := s.CreateKey(t.Context(), &k); err != nil {

@@ -30,7 +30,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the answers in testdata")
 
 // subAccount is an account besides the primary one.
-const subAccount = 7
+const subAccount = 2
 
 // A rig is the calls over a real store, a running room, and a web server which all
 // hosts below example.com are, except those that lookup knows otherwise.
@@ -74,6 +74,9 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	rg := &rig{store: s}
+	if err := s.CreateAccount(t.Context(), &store.Account{Name: "sub"}); err != nil { // the second one
+		t.Fatal(err)
+	}
 	for name, account := range map[string]int64{"example.com": store.PrimaryAccount, "example.org": store.PrimaryAccount, "sub.example": subAccount} {
 		if err := s.CreateDomain(t.Context(), &store.Domain{Name: name, AccountID: account, State: store.DomainActive}); err != nil {
 			t.Fatal(err)

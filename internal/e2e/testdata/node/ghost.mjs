@@ -33,7 +33,7 @@ await area('batch', async () => {
   }
   const sent = await mg.messages.create(domain, {
     to: members, from: `"The Blog" <noreply@${domain}>`, subject: 'News for everybody',
-    html: `<p>Hi %recipient.name%</p>${'<p>lorem ipsum dolor sit amet</p>'.repeat(2000)}<a href="%recipient.unsubscribe_url%">unsubscribe</a>`, text: 'Hi %recipient.name%',
+    html: `<p>Hi %recipient.name%</p>${'<p>lorem ipsum dolor sit amet</p>'.repeat(2000)}<a href="%recipient.unsubscribe_url%">unsubscribe</a> <a href="%unsubscribe_url%">from all</a>`, text: 'Hi %recipient.name%',
     'recipient-variables': JSON.stringify(variables), 'h:Reply-To': `reply@${domain}`, 'h:Sender': `noreply@${domain}`, 'h:Auto-Submitted': 'auto-generated',
     'h:X-Auto-Response-Suppress': 'OOF, AutoReply', 'h:List-Unsubscribe': '<%recipient.list_unsubscribe%>, <%tag_unsubscribe_email%>', 'h:List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
     'v:email-id': 'ghost-1', 'o:tag': ['bulk-email', 'ghost-email', 'blog'], 'o:tracking-opens': true, 'o:deliverytime': new Date(Date.now() - 1000).toUTCString(),
