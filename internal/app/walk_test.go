@@ -47,7 +47,8 @@ func visitors() map[string]visitor {
 		"other-admin": {role: store.RoleAdmin, domain: "other.example"}, "other-sending": {role: store.RoleSending, domain: "other.example"},
 		"sub-admin": {role: store.RoleAdmin, sub: true}, "sub-sending": {role: store.RoleSending, sub: true},
 		"acting-admin": {role: store.RoleAdmin, acts: true}, "acting-sending": {role: store.RoleSending, acts: true},
-		"public": {role: store.RolePublic}, "unknown": {}, "": {},
+		"own-acting-admin": {role: store.RoleAdmin, domain: "own.example", acts: true},
+		"public":           {role: store.RolePublic}, "unknown": {}, "": {},
 	}
 }
 
@@ -160,6 +161,8 @@ func may(rt door.Route, v visitor, domain string) bool {
 	case rt.Access == door.Public:
 		return true
 	case v.role == "" || v.role == store.RolePublic:
+		return false
+	case v.domain != "" && v.acts: // keys of one domain act for nobody
 		return false
 	case rt.HasDomain() && (domain == "sub.example") != (v.sub || v.acts): // another account's
 		return false
@@ -298,7 +301,7 @@ func ownObjects() map[string]ownObject {
 
 // notObjects are paths whose next word names nothing that an account owns.
 func notObjects() []string {
-	return []string{"/v3/ips/", "/v5/users/", "/v5/accounts/subaccounts/", "/v5/sandbox/auth_recipients/", "/v2/x509/"}
+	return []string{"/v3/ips/", "/v5/users/", "/v5/accounts/subaccounts/", "/v5/sandbox/auth_recipients/", "/v2/x509/", "/v1/bounce-classification/domains/"}
 }
 
 // make makes an object of the sub-account.

@@ -77,7 +77,7 @@ func table() map[string]room {
 		"httpapi/envelopes":        {imports: "httpapi/door mail store"},
 		"httpapi/numbers":          {imports: "httpapi/door mail store tally", tests: "event store/sqlite"},
 		"httpapi/logs":             {imports: "event httpapi/door mail store", tests: "store/sqlite"},
-		"httpapi/templates":        {imports: "handlebars httpapi/door store"},
+		"httpapi/templates":        {imports: "handlebars httpapi/door store strictjson"},
 		"httpapi/routes":           {imports: "httpapi/door mail routing store"},
 		"httpapi/lists":            {imports: "httpapi/door mail store strictjson"},
 		"httpapi/webhooks":         {imports: "event httpapi/door mail outhttp store webhook", tests: "follow netguard store/sqlite"},
@@ -98,7 +98,7 @@ func table() map[string]room {
 		// Groups of HTTP calls.
 		"httpapi/domains":  {imports: "dkimkeys domaindns httpapi/door mail signing store", tests: "egress store/sqlite"},
 		"httpapi/keys":     {imports: "httpapi/door mail store", tests: "store/sqlite"},
-		"httpapi/accounts": {imports: "httpapi/door mail store", tests: "store/sqlite"},
+		"httpapi/accounts": {imports: "httpapi/door mail store strictjson", tests: "store/sqlite"},
 		"httpapi/ips":      {imports: "httpapi/door mail store", tests: "egress store/sqlite"},
 
 		// TLS reports: the document, and who counts, waits and sends.

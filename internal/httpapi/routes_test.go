@@ -144,6 +144,8 @@ func TestEncodedPathsReachTheSameRoutes(t *testing.T) {
 		"/v3/domains/../v3/domains":        http.StatusNotFound,
 		"/v1/sealpost/../sealpost/keys":    http.StatusNotFound,
 		"/v3/domains/example.com%00":       http.StatusNotFound,
+		"/v3//domains":                     http.StatusNotFound,
+		"/v3/domains/%2E%2E/domains":       http.StatusNotFound,
 	} {
 		if w := rg.call("own-admin", "GET", path, nil); w.Code != want {
 			t.Errorf("%s: status %d, want %d", path, w.Code, want)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -55,7 +56,26 @@ type level struct {
 
 // Check walks over a JSON text of any kind, token by token and without recursion. Errors are as those
 // of [Object].
-func Check(s string) error {
+func Check(s string) error { return check(s, func(key string) string { return key }) }
+
+// CheckFields is [Check] for objects that are read into structs. encoding/json fills a field from a key
+// in whatever letter case, so keys that differ in nothing else are one key given twice.
+func CheckFields(s string) error {
+	return check(s, func(key string) string { return strings.Map(fold, key) })
+}
+
+// fold returns the smallest of the characters that differ from r in letter case only.
+func fold(r rune) rune {
+	for {
+		next := unicode.SimpleFold(r)
+		if next <= r {
+			return next
+		}
+		r = next
+	}
+}
+
+func check(s string, same func(key string) string) error {
 	var stack []level
 	dec := json.NewDecoder(strings.NewReader(s))
 	dec.UseNumber()
@@ -72,7 +92,7 @@ func Check(s string) error {
 			continue
 		}
 		if len(stack) > 0 {
-			key, err := stack[len(stack)-1].take(token)
+			key, err := stack[len(stack)-1].take(token, same)
 			if err != nil {
 				return err
 			}
@@ -94,7 +114,7 @@ func Check(s string) error {
 }
 
 // take notes a token of the level and reports whether it is a key.
-func (l *level) take(token json.Token) (key bool, err error) {
+func (l *level) take(token json.Token, same func(string) string) (key bool, err error) {
 	if l.keys == nil {
 		return false, nil
 	}
@@ -103,10 +123,10 @@ func (l *level) take(token json.Token) (key bool, err error) {
 		l.wantKey = true
 		return false, nil
 	}
-	if l.keys[name] {
+	if l.keys[same(name)] {
 		return false, fmt.Errorf("key %.100q is given twice", name)
 	}
-	l.keys[name] = true
+	l.keys[same(name)] = true
 	l.wantKey = false
 	return true, nil
 }

@@ -46,6 +46,25 @@ func message(err error) string {
 	return err.Error()
 }
 
+// Fields of structs are filled in whatever letter case their keys are; keys of maps are not.
+func TestCheckFields(t *testing.T) {
+	for s, want := range map[string]string{
+		`{"start":1,"Start":2}`:       `key "Start" is given twice`,
+		`{"\u212a":1,"k":2}`:          `key "k" is given twice`, // KELVIN SIGN, which encoding/json takes for a k
+		`[{"a":{"b":1,"B":1}}]`:       `key "B" is given twice`,
+		`{"a":1,"b":{"a":1,"A1":2}}`:  "",
+		`{"a":1,"a":2}`:               `key "a" is given twice`,
+		`[{"A":1},{"a":1},{"aa":""}]`: "",
+	} {
+		if got := message(CheckFields(s)); got != want {
+			t.Errorf("%s: %q, want %q", s, got, want)
+		}
+	}
+	if err := Check(`{"a":1,"A":2}`); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestText(t *testing.T) {
 	for raw, want := range map[string]string{`"a\u00fc\n"`: "aü\n", `12.50`: "12.50", `true`: "true", `{"a": 1}`: `{"a": 1}`, `null`: "null", ``: ""} {
 		if got := Text(json.RawMessage(raw)); got != want {

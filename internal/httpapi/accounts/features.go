@@ -2,10 +2,12 @@ package accounts
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/strictjson"
 )
 
 // An onOff is a feature.
@@ -50,7 +52,7 @@ func (c *Calls) updateFeatures(w http.ResponseWriter, r *door.Request) error {
 		var f struct {
 			Enabled *bool `json:"enabled"`
 		}
-		if err := json.Unmarshal([]byte(text), &f); err != nil || f.Enabled == nil {
+		if strictjson.Check(text) != nil || json.Unmarshal([]byte(text), &f) != nil || f.Enabled == nil {
 			return door.BadRequest("'%s' parameter must be {\"enabled\": true} or {\"enabled\": false}", name)
 		}
 		if *f.Enabled && name != "sending" {
@@ -94,8 +96,11 @@ func (c *Calls) listHandedPools(w http.ResponseWriter, r *door.Request) error {
 			continue
 		}
 		p, err := c.deps.Pools.Pool(r.Context(), store.PrimaryAccount, a.Settings.Pool)
-		if err != nil {
+		if errors.Is(err, store.ErrNotFound) {
 			continue // it was deleted; nothing is handed any more
+		}
+		if err != nil {
+			return err
 		}
 		items = append(items, handedJSON{p.ID, p.Name, a.Ref})
 	}

@@ -14,6 +14,8 @@ func leftOut() []door.Route {
 		sandbox = "this server has no sandbox domains"
 		account = "an account of this server has nothing to set"
 		x509    = "certificates of tracking hosts are the operator's on this server"
+		classes = "this server classifies no bounces beyond the reason and bounce-type of each failed event"
+		stored  = "stored messages go by themselves when their time is over"
 	)
 	var table []door.Route
 	for _, r := range []struct{ method, pattern, why string }{
@@ -31,6 +33,15 @@ func leftOut() []door.Route {
 		{"POST", "/v2/x509/{host}", x509},
 		{"PUT", "/v2/x509/{host}", x509},
 		{"GET", "/v2/x509/{host}/status", x509},
+		{"GET", "/v1/bounce-classification/config/entities", classes},
+		{"GET", "/v1/bounce-classification/config/rules", classes},
+		{"GET", "/v1/bounce-classification/domains", classes},
+		{"GET", "/v1/bounce-classification/domains/{host}/entities", classes},
+		{"GET", "/v1/bounce-classification/domains/{host}/entities/{id}/rules", classes},
+		{"GET", "/v1/bounce-classification/domains/{host}/events", classes},
+		{"GET", "/v1/bounce-classification/stats", classes},
+		{"POST", "/v2/bounce-classification/metrics", classes},
+		{"DELETE", "/v3/domains/{domain}/messages/{key}", stored},
 	} {
 		table = append(table, door.On(r.method, r.pattern, door.Account, notServed(r.why)))
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // JSON reads a body of at most limit octets as one JSON value into v; limit 0 is 1 MiB.
-// Unknown keys are passed over. A key given twice, nesting beyond a limit, invalid UTF-8
+// Unknown keys are passed over. A key given twice, be it in another letter case, nesting beyond a limit, invalid UTF-8
 // and anything behind the value are a Problem (SEC-26). An empty body leaves v alone.
 func (r *Request) JSON(limit int64, v any) error {
 	if limit == 0 {
@@ -33,12 +33,15 @@ func (r *Request) JSON(limit int64, v any) error {
 	if !utf8.Valid(body) {
 		return BadRequest("unable to parse request: the body is not UTF-8")
 	}
-	if err := strictjson.Check(string(body)); err != nil {
+	if err := strictjson.CheckFields(string(body)); err != nil {
 		return BadRequest("unable to parse request: %s", Shown(err.Error()))
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		var typ *json.UnmarshalTypeError
-		if errors.As(err, &typ) {
+		switch {
+		case errors.As(err, &typ) && typ.Field == "":
+			return BadRequest("unable to parse request: the body must be a JSON object")
+		case errors.As(err, &typ):
 			return BadRequest("unable to parse request: '%s' must not be a %s", Shown(typ.Field), Shown(typ.Value))
 		}
 		return BadRequest("unable to parse request: invalid JSON")

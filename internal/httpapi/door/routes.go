@@ -123,12 +123,14 @@ func noRoute() Route {
 
 // ServeHTTP finds the route and serves it.
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if clean := path.Clean("/" + r.URL.Path); clean != r.URL.Path && clean+"/" != r.URL.Path {
+	// Escaped, as the muxes see it: a%2F%2Fb@example.com is an address in one segment.
+	escaped := r.URL.EscapedPath()
+	if clean := path.Clean("/" + escaped); clean != escaped && clean+"/" != escaped {
 		// A mux would redirect to the clean path; clients of an API do not follow.
 		rt.fixed.ServeHTTP(w, withPath(r, "/not-found"))
 		return
 	}
-	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v3/"); ok {
+	if rest, ok := strings.CutPrefix(escaped, "/v3/"); ok {
 		segment, _, _ := strings.Cut(rest, "/")
 		if word, err := url.PathUnescape(segment); err == nil && !fixedWord(word) {
 			rt.domains.ServeHTTP(w, r)

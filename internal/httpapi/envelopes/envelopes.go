@@ -9,6 +9,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,7 +54,7 @@ func (c *Calls) cancel(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := query(r, p)
+	q, err := query(r, p, "reason")
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (c *Calls) reschedule(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	q, err := query(r, p)
+	q, err := query(r, p, "deliverytime", "reason")
 	if err != nil {
 		return err
 	}
@@ -88,8 +89,19 @@ func (c *Calls) reschedule(w http.ResponseWriter, r *door.Request) error {
 	}{"Delivery has been rescheduled", n})
 }
 
-// query reads which rows of the domain a call is about; without parameters, all.
-func query(r *door.Request, p door.Params) (store.RowQuery, error) {
+// query reads which rows of the domain a call is about; without parameters, all. That is much, so a
+// parameter that was meant to narrow it and does not, because it is empty or of another name, is refused.
+func query(r *door.Request, p door.Params, known ...string) (store.RowQuery, error) {
+	narrowing := []string{"message-id", "tag", "recipient"}
+	for name := range p.Values {
+		switch {
+		case slices.Contains(known, name):
+		case !slices.Contains(narrowing, name):
+			return store.RowQuery{}, door.BadRequest("'%s' parameter is unknown; there are %s", door.Shown(name), strings.Join(append(narrowing, known...), ", "))
+		case MessageID(p.Get(name)) == "":
+			return store.RowQuery{}, door.BadRequest("'%s' parameter is empty", name)
+		}
+	}
 	q := store.RowQuery{DomainID: r.Domain.ID, Tag: strings.TrimSpace(p.Get("tag"))}
 	q.MessageID = MessageID(p.Get("message-id"))
 	if s := p.Get("recipient"); s != "" {

@@ -68,6 +68,16 @@ func TestListsOfOthersDoNotExist(t *testing.T) {
 	if _, body := rg.Call("sub-admin", "GET", "/v3/lists"); !strings.Contains(body, `"total_count":0`) {
 		t.Error(body)
 	}
+	if _, body := rg.Call("sub-admin", "GET", "/v3/lists/pages"); !strings.Contains(body, `"items":[]`) {
+		t.Error(body)
+	}
+	if _, body := rg.Call("sub-admin", "GET", "/v3/lists?address=dev@example.com"); !strings.Contains(body, `"total_count":0`) {
+		t.Error(body)
+	}
+	// The operator sees the lists of all accounts; one does not move to another account all the same.
+	if status, body := rg.Call("operator", "PUT", "/v3/lists/dev@example.com", "address", "dev@sub.example"); status != 404 || !strings.Contains(body, "Domain not found: sub.example") {
+		t.Error(status, body)
+	}
 	if status, body := rg.Call("operator", "POST", "/v3/lists", "address", "y@sub.example"); status != 200 {
 		t.Error(status, body)
 	}

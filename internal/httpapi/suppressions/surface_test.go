@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -50,6 +51,21 @@ func TestBatchSize(t *testing.T) {
 	}
 	if w := rg.call("GET", previous, "", ""); strings.Count(w.Body.String(), `"code"`) != 300 {
 		t.Errorf("the page before the last: %s", w.Body)
+	}
+}
+
+// Files of another domain are none of a domain's business.
+func TestImportsOfOthersAreNotTold(t *testing.T) {
+	rg := newRig(t)
+	body := "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\naddress\nann@example.net\n\r\n--B--\r\n"
+	if w := rg.call("POST", "/v3/example.com/complaints/import", "multipart/form-data; boundary=B", body); w.Code != 202 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for domain, want := range map[string]int{"example.com": 1, "example.org": 0} {
+		w := rg.do("admin", httptest.NewRequest("GET", "/v1/sealpost/imports/"+domain, nil))
+		if got := strings.Count(w.Body.String(), `"a.csv"`); w.Code != 200 || got != want {
+			t.Errorf("%s: %d %s", domain, w.Code, w.Body)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/sealpost/sealpost/internal/handlebars"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
+	"github.com/sealpost/sealpost/internal/strictjson"
 )
 
 // Limits on what is said about templates.
@@ -263,6 +264,9 @@ func newName(p door.Params, param, otherwise string) (string, error) {
 }
 
 func checkName(param, n string) error {
+	if n == "." || n == ".." { // programs take that out of an address, however it is encoded
+		return door.BadRequest("'%s' parameter can't be '%s'", param, n)
+	}
 	if len(n) > maxName || !utf8.ValidString(n) || strings.ContainsFunc(n, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return door.BadRequest("'%s' parameter must be text on one line of at most %d octets", param, maxName)
 	}
@@ -299,8 +303,11 @@ func readHeaders(s string) (map[string]string, error) {
 		return headers, nil
 	}
 	var given map[string]string
+	if err := strictjson.Check(s); err != nil {
+		return nil, door.BadRequest("'headers' parameter is not a valid JSON: %s", err)
+	}
 	if err := json.Unmarshal([]byte(s), &given); err != nil {
-		return nil, door.BadRequest("'headers' parameter is not a valid JSON")
+		return nil, door.BadRequest("'headers' parameter is not a valid JSON: not an object of texts")
 	}
 	for key, value := range given {
 		field, known := headerNames[strings.ToLower(key)]

@@ -256,6 +256,9 @@ func TestSettingsAreKept(t *testing.T) {
 	if err != nil || len(audit) < 3 || audit[0].After["tracking-opens"]+audit[1].After["tracking-opens"]+audit[2].After["tracking-opens"] != "yes" {
 		t.Errorf("audit log is %+v, %v", audit, err)
 	}
+	if code := rg.visitForm(t, "/v3/domains/example.com/tracking/unsubscribe", "html_footer="+strings.Repeat("x", maxFooter)); code != 200 {
+		t.Errorf("the longest footer: %d", code)
+	}
 	for name, footer := range map[string]string{"long": strings.Repeat("x", maxFooter+1), "not text": "%FF", "NUL": "%00"} {
 		if code := rg.visitForm(t, "/v3/domains/example.com/tracking/unsubscribe", "html_footer="+footer); code != 400 {
 			t.Errorf("%s: %d", name, code)
