@@ -67,7 +67,7 @@ func table() map[string]room {
 		"sendopt":                  {imports: "compose handlebars mail merge strictjson tracking"},
 		"stencil":                  {imports: "handlebars mail merge plaintext sendopt tracking"},
 		"spool":                    {imports: "store"},
-		"accept":                   {imports: "compose event handlebars mail merge plaintext sendopt signing spool stencil store strictjson tracking", tests: "store/sqlite"},
+		"accept":                   {imports: "compose event handlebars mail merge sendopt signing spool stencil store strictjson tracking", tests: "store/sqlite"},
 		"httpapi/door":             {imports: "accept compose mail sendopt store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door", tests: "store store/sqlite"},
 		"httpapi/openapi/generate": {},
