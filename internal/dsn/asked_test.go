@@ -326,3 +326,26 @@ func TestTestMessagesAreNotRelayed(t *testing.T) {
 		t.Error("a test message is one")
 	}
 }
+
+// A notice is for the one who sent, also where that address is a mailing list: it is not sent to the members.
+func TestANoticeIsNotDistributed(t *testing.T) {
+	r := newRig(t)
+	d, err := r.store.Domain(t.Context(), sending)
+	r.must(err)
+	l := store.MailingList{AccountID: d.AccountID, DomainID: d.ID, Address: "all@" + sending, Access: store.AccessEveryone, ReplyPreference: "list"}
+	r.must(r.store.CreateMailingList(t.Context(), &l))
+	_, err = r.store.PutListMembers(t.Context(), l.ID, []store.ListMember{{Address: "ann@one.test", Vars: "{}", Subscribed: true}}, false)
+	r.must(err)
+	follower := r.started()
+	s := asking(about(mail.NotifyFailure, "eve@two.test"), "eve@two.test")
+	s.ReversePath = mail.Address{Local: "all", Domain: sending}
+	r.accept(s)
+	r.settleAs("two.test", event.FailedPermanent, false, 0)
+	r.catchUp(follower)
+	if n := r.settle("one.test", 250, "ok"); n != 0 {
+		t.Errorf("%d members got the notice", n)
+	}
+	if list := r.notices(); len(list) != 1 || list[0].failed() != "eve@two.test" {
+		t.Errorf("%d notices", len(list))
+	}
+}

@@ -372,6 +372,7 @@ func TestBouncesFollowTheLog(t *testing.T) {
 		refused("later@example.net", "bounce", with(func(st *event.Status) { st.AttemptNo = 2 })),
 		refused("local@example.net", "bounce", with(func(st *event.Status) { st.Local = true })),
 		refused("soft@example.net", "generic", with(func(st *event.Status) { st.BounceType = "soft" })),
+		refused("doubt@example.net", "bounce", with(func(st *event.Status) { st.BounceType = "soft" })),
 		refused("block@example.net", "espblock", with(func(st *event.Status) { st.BounceType = "soft" })),
 		refused("old@example.net", "old", event.Status{AttemptNo: 1, Code: 602, Message: "Too old", Local: true}),
 		refused("gone@example.net", "suppress-bounce", event.Status{AttemptNo: 1, Code: 605, Local: true}),
