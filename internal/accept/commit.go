@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/store"
@@ -28,12 +26,12 @@ func (j *job) message(l *letter) *store.NewMessage {
 		due = l.due
 	}
 	content := l.content
-	j.arena.shared(&content, l.runs)
+	j.arena.Shared(&content, l.runs)
 	requireTLS, dsn := j.requiresTLS(), j.s.DSN.Only(l.recipients)
 	m := &store.NewMessage{
 		ID: l.id, DomainID: j.domain.ID, Meta: j.meta(l), Content: &content,
 		Envelope: mail.Envelope{
-			ReversePath: j.reversePath, TLS: j.opts.tls, Need8Bit: l.result.Need8Bit,
+			ReversePath: j.reversePath, TLS: j.opts.TLS, Need8Bit: l.result.Need8Bit,
 			NeedUTF8:   l.result.NeedUTF8 || j.reversePath.NeedsUTF8(),
 			RequireTLS: requireTLS, TLSOptional: l.result.TLSOptional && !requireTLS, Report: j.s.Report,
 			Sources: j.sources,
@@ -42,7 +40,7 @@ func (j *job) message(l *letter) *store.NewMessage {
 	}
 	for _, a := range l.recipients {
 		m.Events = append(m.Events, j.record(l.id, event.Accepted, a.String(), event.Data{}))
-		if j.opts.testMode {
+		if j.opts.TestMode {
 			status := &event.Status{AttemptNo: 1, Code: codeTestMode}
 			m.Events = append(m.Events, j.record(l.id, event.Delivered, a.String(), event.Data{Status: status}))
 			continue
@@ -58,14 +56,14 @@ func (j *job) message(l *letter) *store.NewMessage {
 // gets it: an option that says no takes nothing back from a client that said it in
 // its envelope. Beside the marking a field TLS-Required: No counts for nothing; it may
 // travel, and does (RFC 8689 section 4.1).
-func (j *job) requiresTLS() bool { return j.s.RequireTLS || j.opts.requireTLS.Bool() }
+func (j *job) requiresTLS() bool { return j.s.RequireTLS || j.opts.RequireTLS.Bool() }
 
 // lifetime is how long the message is tried: as it asks, as its domain says, or
 // the server's default.
 func (j *job) lifetime() time.Duration {
 	switch {
-	case j.opts.within > 0:
-		return j.opts.within
+	case j.opts.Within > 0:
+		return j.opts.Within
 	case j.domain.Delivery.Lifetime > 0:
 		return j.domain.Delivery.Lifetime
 	}
@@ -99,8 +97,8 @@ func (j *job) meta(l *letter) event.Meta {
 // commonMeta is the part that does not depend on the content.
 func (j *job) commonMeta() event.Meta {
 	return event.Meta{
-		Domain: j.domain.Name, Sender: j.reversePath.String(), Tags: j.opts.tags, Variables: j.opts.variables,
-		Method: j.s.Sender.Door.String(), Authenticated: j.s.Sender.Authenticated, TestMode: j.opts.testMode,
+		Domain: j.domain.Name, Sender: j.reversePath.String(), Tags: j.opts.Tags, Variables: j.opts.Variables,
+		Method: j.s.Sender.Door.String(), Authenticated: j.s.Sender.Authenticated, TestMode: j.opts.TestMode,
 		OriginIP: j.s.Sender.OriginIP, KeyID: j.s.Sender.KeyID, Template: j.template(), MailingList: j.mailingList(),
 	}
 }
@@ -119,7 +117,7 @@ func (j *job) commit(ctx context.Context, messages []*store.NewMessage) error {
 		}
 		return fmt.Errorf("store: %w", err)
 	}
-	j.arena.share(len(messages))
+	j.arena.Share(len(messages))
 	unfetched := waiting(messages)
 	for _, m := range messages {
 		j.handOver(m)
@@ -151,9 +149,9 @@ func (j *job) unreserve(m *store.NewMessage) {
 // the message is not ours to look at.
 func (j *job) handOver(m *store.NewMessage) {
 	if m.Leased {
-		j.room.scheduler.Offer(m, sync.OnceFunc(j.arena.release))
+		j.room.scheduler.Offer(m, sync.OnceFunc(j.arena.Release))
 	} else {
-		j.arena.release()
+		j.arena.Release()
 	}
 }
 
@@ -182,18 +180,4 @@ func waiting(messages []*store.NewMessage) map[string]time.Time {
 		}
 	}
 	return hops
-}
-
-// parameterVariables returns the user variables among the parameters of an API call.
-func parameterVariables(params []compose.Field) map[string]string {
-	p := optionReader{seen: map[string]string{}}
-	for _, f := range params {
-		switch optionKey(f.Name) {
-		case "v:":
-			_ = p.variable(strings.TrimPrefix(f.Name[1:], ":"), f.Value) // checked before
-		case "variables":
-			_ = p.variablesJSON(f)
-		}
-	}
-	return p.o.variables
 }

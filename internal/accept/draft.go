@@ -10,6 +10,8 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/sendopt"
+	"github.com/sealpost/sealpost/internal/spool"
 )
 
 // A draftSource is a message that came in pieces.
@@ -49,7 +51,7 @@ func (j *job) readDraft(ctx context.Context) (done func(), err error) {
 	}
 	base := compose.Draft{
 		From: from, Subject: d.Subject, Text: d.Text, HTML: d.HTML, AMP: d.AMP,
-		Headers: j.opts.headers, Files: d.Attachments, Inline: d.Inline, Date: j.now,
+		Headers: j.opts.Headers, Files: d.Attachments, Inline: d.Inline, Date: j.now,
 		Boundary: compose.NewBoundary(),
 	}
 	if err := j.addressDraft(&base); err != nil {
@@ -58,7 +60,7 @@ func (j *job) readDraft(ctx context.Context) (done func(), err error) {
 	if err := j.findList(ctx, from.Address); err != nil {
 		return nil, err
 	}
-	base.Headers = j.opts.headers
+	base.Headers = j.opts.Headers
 	if err := j.mayClaim(ctx, base.Headers); err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func (s *draftSource) checkExpansion() error {
 	for _, t := range append([]merge.Text{s.texts.subject, s.texts.text, s.texts.html, s.texts.amp}, s.texts.headers...) {
 		count.Add(t)
 	}
-	for _, v := range s.j.opts.variables {
+	for _, v := range s.j.opts.Variables {
 		count.Add(merge.Parse(v))
 	}
 	for _, f := range slices.Concat(s.base.Files, s.base.Inline) {
@@ -110,7 +112,7 @@ func (s *draftSource) checkExpansion() error {
 			return errExpanded
 		}
 		if n > 2*MaxSize {
-			return errTooLarge
+			return spool.ErrTooLarge
 		}
 	}
 	return nil
@@ -135,14 +137,14 @@ func (s *draftSource) write(ctx context.Context, w io.Writer, l *letter) (compos
 	}
 	l.variables = s.j.fillVariables(l)
 	s.j.trackDraft(&d, l)
-	if s.j.opts.travels("sid") {
+	if s.j.opts.Travels("sid") {
 		d.Sid = l.id.String()
 	}
-	if s.j.opts.travels("tag") {
-		d.Tags = s.j.opts.tags
+	if s.j.opts.Travels("tag") {
+		d.Tags = s.j.opts.Tags
 	}
-	if s.j.opts.travels("variables") {
-		d.Variables = variablesHeader(l.variables)
+	if s.j.opts.Travels("variables") {
+		d.Variables = sendopt.VariablesHeader(l.variables)
 	}
 	result, err := compose.Compose(w, d)
 	if err != nil {
@@ -178,7 +180,7 @@ func (s *draftSource) draftFor(l *letter) (compose.Draft, error) {
 			return d, err
 		}
 	}
-	return d, s.j.stencil.applyTemplate(&d, l)
+	return d, applyTemplate(s.j.stencil, &d, l)
 }
 
 // sender reads the from parameters: one mailbox.

@@ -9,6 +9,8 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
+	"github.com/sealpost/sealpost/internal/spool"
 )
 
 // maxParsed bounds how many mailboxes one parameter may hold before duplicates
@@ -70,7 +72,7 @@ func distinctAddresses(all []mail.Address) ([]mail.Address, error) {
 }
 
 // envelope works out reverse-path and recipients of a message that came as a whole and is held by in.
-func (j *job) envelope(ctx context.Context, from mail.Address, in *spool) (err error) {
+func (j *job) envelope(ctx context.Context, from mail.Address, in *spool.Spool) (err error) {
 	if j.s.Sender.Door == SMTP {
 		if len(j.s.Recipients) == 0 {
 			return &Error{Status: 400, Code: 554, Enhanced: "5.5.1", Message: "No recipients"}
@@ -104,8 +106,8 @@ var addressedFields = map[string]bool{"to": true, "cc": true}
 
 // namesOf returns the recipients of an envelope with the names that the message's header has for
 // them. What cannot be read there gives no names; the envelope decides who gets the message.
-func namesOf(recipients []mail.Address, in *spool) ([]mail.Mailbox, error) {
-	fields, err := headerFields(in.reader(), addressedFields)
+func namesOf(recipients []mail.Address, in *spool.Spool) ([]mail.Mailbox, error) {
+	fields, err := headerFields(in.Reader(), addressedFields)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +154,7 @@ func (j *job) mayClaim(ctx context.Context, fields []compose.Field) error {
 		}
 		list, err := mail.ParseMailboxList(f.Value, MaxRecipients)
 		if err != nil {
-			return invalid("%s is not a valid address", printable(f.Name))
+			return invalid("%s is not a valid address", sendopt.Printable(f.Name))
 		}
 		for _, m := range list {
 			if err := j.mayAppearAs(ctx, m.Address); err != nil {

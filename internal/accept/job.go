@@ -8,7 +8,10 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/signing"
+	"github.com/sealpost/sealpost/internal/spool"
+	"github.com/sealpost/sealpost/internal/stencil"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -20,7 +23,7 @@ type job struct {
 	now    time.Time
 	domain store.Domain
 
-	opts        options
+	opts        sendopt.Options
 	reversePath mail.Address
 	recipients  []mail.Address // everybody, in the order of to, cc, bcc
 	people      []mail.Mailbox // those who get a letter of their own if there are recipient-variables
@@ -29,11 +32,11 @@ type job struct {
 	signers     []*signing.Signer
 	sources     []netip.Addr // of ours, to leave from; none: any
 
-	list     *distribution  // nil: no mailing list
-	stencil  *stencil       // nil: no template
-	plan     *tracking.Plan // how letters are tracked; nil: not at all
+	list     *distribution    // nil: no mailing list
+	stencil  *stencil.Stencil // nil: no template
+	plan     *tracking.Plan   // how letters are tracked; nil: not at all
 	source   source
-	arena    *arena
+	arena    *spool.Arena
 	several  bool         // there are many letters, each with differences of its own
 	sharedID string       // Message-ID of letters for which none was asked
 	written  atomic.Int64 // octets of all letters
@@ -62,7 +65,7 @@ func (j *job) run(ctx context.Context) (Receipt, error) {
 	}
 	j.several = len(letters) > 1
 	j.sharedID = messageIDOf(letters[0].id, j.now, j.domain.Name)
-	j.arena = newArena(j.room.cfg.SpoolDir, MaxExpanded)
+	j.arena = spool.NewArena(j.room.cfg.SpoolDir, MaxExpanded)
 	if err := j.writeAll(ctx, letters); err != nil {
 		return Receipt{}, err
 	}
@@ -98,7 +101,7 @@ func (j *job) knowSender(ctx context.Context) error {
 // readOptions reads what the sender asks for, and what the domain does not let it ask.
 // fields are the control fields of a submitted message.
 func (j *job) readOptions(ctx context.Context, fields []compose.Field) (err error) {
-	if j.opts, err = parseOptions(j.s.Options, fields, j.now, j.room.cfg.Horizon); err != nil {
+	if j.opts, err = sendopt.Parse(j.s.Options, fields, j.now, j.room.cfg.Horizon); err != nil {
 		return err
 	}
 	if err := j.chooseSigners(ctx); err != nil {
@@ -110,7 +113,7 @@ func (j *job) readOptions(ctx context.Context, fields []compose.Field) (err erro
 	if j.s.Report {
 		return nil // RFC 8460 section 3: a report goes out although TLS is broken, whatever the domain says
 	}
-	return checkFloor(j.domain, j.opts.tls)
+	return checkFloor(j.domain, j.opts.TLS)
 }
 
 // ownerOfContent settles the sending domain where only the content can tell it.

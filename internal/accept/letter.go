@@ -12,7 +12,9 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/signing"
+	"github.com/sealpost/sealpost/internal/spool"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -27,7 +29,7 @@ type letter struct {
 
 	// What writing it gives.
 	content   store.Content
-	runs      []run
+	runs      []spool.Run
 	result    compose.Result
 	variables map[string]string // those of the submission with the person's values in
 	templated bool              // a template took the place of the HTML of a submitted message
@@ -52,7 +54,7 @@ func (j *job) letters() ([]letter, error) {
 	switch {
 	case j.list != nil:
 		list = j.list.letters()
-	case j.opts.recipientVars != "":
+	case j.opts.RecipientVariables != "":
 		var err error
 		if list, err = j.personal(); err != nil {
 			return nil, err
@@ -63,11 +65,11 @@ func (j *job) letters() ([]letter, error) {
 		return nil, err
 	}
 	first := j.room.intake.NewIDs(len(list))
-	zones := zoneCache{}
+	zones := sendopt.Zones{}
 	for i := range list {
 		l := &list[i]
 		l.id = first + mail.ID(i)
-		if l.due, err = j.due(l.person, zones); err != nil {
+		if l.due, err = j.opts.DueFor(l.person, j.now, zones); err != nil {
 			return nil, err
 		}
 	}
@@ -76,7 +78,7 @@ func (j *job) letters() ([]letter, error) {
 
 // personal returns a letter for each person.
 func (j *job) personal() ([]letter, error) {
-	variables, err := recipientVariables(j.opts.recipientVars)
+	variables, err := recipientVariables(j.opts.RecipientVariables)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,7 @@ func (j *job) writeAll(ctx context.Context, letters []letter) error {
 	if len(letters) == 1 {
 		return nil
 	}
-	if err := j.arena.learn(); err != nil {
+	if err := j.arena.Learn(); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -140,7 +142,7 @@ func (j *job) writeAll(ctx context.Context, letters []letter) error {
 
 // write writes one letter, signs it and leaves it in the arena.
 func (j *job) write(ctx context.Context, l *letter, only bool) error {
-	out := j.arena.writer(only)
+	out := j.arena.Writer(only)
 	digest := signing.NewDigest()
 	tee := &teeWriter{a: &limitedWriter{w: out, left: j.source.limit()}, b: digest}
 	result, err := j.source.write(ctx, tee, l)
@@ -154,15 +156,15 @@ func (j *job) write(ctx context.Context, l *letter, only bool) error {
 	if err != nil {
 		return err
 	}
-	if l.content, err = out.content(prefix); err != nil {
+	if l.content, err = out.Content(prefix); err != nil {
 		return err
 	}
-	l.runs = out.runs
+	l.runs = out.Runs()
 	if j.written.Add(l.content.Size) > MaxExpanded {
 		if j.list != nil {
 			return errListExpanded
 		}
-		if j.opts.recipientVars == "" {
+		if j.opts.RecipientVariables == "" {
 			return errTracked
 		}
 		return errExpanded
@@ -197,8 +199,8 @@ func (j *job) prefix(id mail.ID, digest *signing.Digest) (string, error) {
 
 // signs tells whether the message gets our signature: as it asks, or else as its domain does.
 func (j *job) signs() bool {
-	if j.opts.dkim != mail.Unset {
-		return j.opts.dkim.Bool()
+	if j.opts.DKIM != mail.Unset {
+		return j.opts.DKIM.Bool()
 	}
 	return !j.domain.Settings.DKIMDisable
 }
@@ -207,7 +209,7 @@ func (j *job) signs() bool {
 // values in, or ours, which is the same for all letters of a call: the sender was told one id
 // and finds every copy's events by it.
 func (j *job) messageID(l *letter) (string, error) {
-	asked := j.opts.messageID
+	asked := j.opts.MessageID
 	if asked == "" {
 		return j.sharedID, nil
 	}
@@ -223,11 +225,11 @@ func (j *job) messageID(l *letter) (string, error) {
 
 // fillVariables puts the person's values into the user variables.
 func (j *job) fillVariables(l *letter) map[string]string {
-	if l.person == nil || len(j.opts.variables) == 0 {
-		return j.opts.variables
+	if l.person == nil || len(j.opts.Variables) == 0 {
+		return j.opts.Variables
 	}
-	filled := make(map[string]string, len(j.opts.variables))
-	for name, value := range j.opts.variables {
+	filled := make(map[string]string, len(j.opts.Variables))
+	for name, value := range j.opts.Variables {
 		filled[name] = merge.Parse(value).Fill(l.person)
 	}
 	return filled
@@ -239,7 +241,7 @@ func (l *letter) fill(t merge.Text) (string, error) {
 		return t.Fill(&merge.Person{}), nil
 	}
 	if t.Size(l.person) > MaxSize {
-		return "", errTooLarge
+		return "", spool.ErrTooLarge
 	}
 	return t.Fill(l.person), nil
 }
@@ -249,7 +251,7 @@ func messageIDOf(id mail.ID, now time.Time, domain string) string {
 	return now.Format("20060102150405") + "." + id.String() + "@" + domain
 }
 
-// A limitedWriter returns errTooLarge past its limit.
+// A limitedWriter returns spool.ErrTooLarge past its limit.
 type limitedWriter struct {
 	w    io.Writer
 	left int64
@@ -257,7 +259,7 @@ type limitedWriter struct {
 
 func (l *limitedWriter) Write(p []byte) (int, error) {
 	if l.left -= int64(len(p)); l.left < 0 {
-		return 0, errTooLarge
+		return 0, spool.ErrTooLarge
 	}
 	return l.w.Write(p)
 }

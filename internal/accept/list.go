@@ -33,8 +33,10 @@ type distribution struct {
 // findList looks whether the submission is for a mailing list of its sender's account, and if so
 // for whom that is. A list stands alone: who else is named beside it would get a copy by two ways, or
 // values of nobody.
+// Reports and notices of ours are for the address itself, whoever is subscribed: a bounce is no
+// business of a list's members, whose list was only named as a sender.
 func (j *job) findList(ctx context.Context, from mail.Address) error {
-	if j.room.cfg.Lists == nil || j.s.Report {
+	if j.room.cfg.Lists == nil || j.s.Report || j.s.Notice {
 		return nil
 	}
 	for _, a := range j.recipients {
@@ -48,7 +50,7 @@ func (j *job) findList(ctx context.Context, from mail.Address) error {
 		switch {
 		case len(j.recipients) > 1:
 			return invalid("mailing list %s must be the only recipient of a message", l.Address)
-		case j.opts.recipientVars != "":
+		case j.opts.RecipientVariables != "":
 			return invalid("'recipient-variables' parameter cannot be combined with mailing list %s: its members have variables of their own", l.Address)
 		}
 		if err := j.maySendTo(ctx, l, from); err != nil {
@@ -118,9 +120,9 @@ func (j *job) distribute(ctx context.Context, l store.MailingList) error {
 		return invalid("mailing list %s has no subscribed members", l.Address)
 	}
 	j.list = dist
-	j.opts.headers = dist.fields(j.opts.headers)
+	j.opts.Headers = dist.fields(j.opts.Headers)
 	if j.stencil != nil && l.ReplyPreference == "list" {
-		delete(j.stencil.headers, "Reply-To")
+		j.stencil.WithoutHeader("Reply-To")
 	}
 	return nil
 }
@@ -180,10 +182,10 @@ func (j *job) persons() ([]merge.Person, error) {
 	if j.list != nil {
 		return j.list.people, nil
 	}
-	if j.opts.recipientVars == "" {
+	if j.opts.RecipientVariables == "" {
 		return nil, nil
 	}
-	variables, err := recipientVariables(j.opts.recipientVars)
+	variables, err := recipientVariables(j.opts.RecipientVariables)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/sendopt"
+	"github.com/sealpost/sealpost/internal/spool"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
 
@@ -14,7 +16,7 @@ import (
 type rawSource struct {
 	j  *job
 	m  *compose.Raw
-	in *spool
+	in *spool.Spool
 	// offers are the fields of the message that offer a way out of a list.
 	offers []compose.Field
 	scan   tracking.Scan // of what in holds
@@ -25,7 +27,7 @@ type rawSource struct {
 // readRaw takes a message that came as a whole. done gives back what holds it, once all letters
 // are written.
 func (j *job) readRaw(ctx context.Context) (done func(), err error) {
-	in := newSpool(j.room.cfg.SpoolDir, MaxSize)
+	in := spool.New(j.room.cfg.SpoolDir, MaxSize)
 	done = func() { in.Close() }
 	door := compose.API
 	if j.s.Sender.Door == SMTP {
@@ -59,17 +61,17 @@ func (j *job) readRaw(ctx context.Context) (done func(), err error) {
 	if err := source.prepareTemplate(ctx); err != nil {
 		return done, err
 	}
-	fields, err := headerFields(in.reader(), identityFields)
+	fields, err := headerFields(in.Reader(), identityFields)
 	if err != nil {
 		return done, err
 	}
-	if err := j.mayClaim(ctx, append(fields, j.opts.headers...)); err != nil {
+	if err := j.mayClaim(ctx, append(fields, j.opts.Headers...)); err != nil {
 		return done, err
 	}
 	if err := j.mayAppearAs(ctx, m.From.Address); err != nil {
 		return done, err
 	}
-	if source.offers, err = headerFields(in.reader(), offerFields); err != nil {
+	if source.offers, err = headerFields(in.Reader(), offerFields); err != nil {
 		return done, err
 	}
 	if err := j.envelope(ctx, m.From.Address, in); err != nil {
@@ -90,14 +92,14 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 		return compose.Result{}, err
 	}
 	edit := compose.Edit{
-		MessageID: messageID, Date: j.now, Headers: j.opts.headers, SigningDomain: j.domain.Name,
+		MessageID: messageID, Date: j.now, Headers: j.opts.Headers, SigningDomain: j.domain.Name,
 	}
 	if messageID != m.MessageID && m.MessageID != "" {
 		edit.Remove = append(edit.Remove, "Message-Id")
 		edit.Add = append(edit.Add, compose.Field{Name: "Message-Id", Value: "<" + messageID + ">"})
 	}
-	if j.opts.optional {
-		edit.Remove = append(edit.Remove, tlsRequired) // it comes with Headers
+	if j.opts.TLSOptional {
+		edit.Remove = append(edit.Remove, sendopt.TLSRequired) // it comes with Headers
 	}
 	if l.person != nil {
 		if err := r.personalize(ctx, &edit, l); err != nil {
@@ -109,10 +111,10 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 	}
 	r.track(&edit, l)
 	edit.Add = append(edit.Add, j.ownFields(l)...)
-	if !j.opts.travels("variables") {
+	if !j.opts.Travels("variables") {
 		edit.Remove = append(edit.Remove, variablesField)
 	}
-	result, err := m.Write(w, r.in.reader(), edit)
+	result, err := m.Write(w, r.in.Reader(), edit)
 	if err != nil {
 		return result, err
 	}
@@ -127,7 +129,7 @@ func (r *rawSource) write(ctx context.Context, w io.Writer, l *letter) (compose.
 // own, else ours. One of the message's own may have places as well.
 func (r *rawSource) messageID(l *letter) (string, error) {
 	switch {
-	case r.j.opts.messageID != "":
+	case r.j.opts.MessageID != "":
 		return r.j.messageID(l)
 	case r.m.MessageID == "":
 		return r.j.sharedID, nil
@@ -153,8 +155,8 @@ func (r *rawSource) personalize(ctx context.Context, edit *compose.Edit, l *lett
 		edit.Remove = append(edit.Remove, listFields...)
 	}
 	edit.Remove = append(edit.Remove, variablesField) // they come with the values in, see ownFields
-	edit.Headers = make([]compose.Field, len(r.j.opts.headers))
-	for i, f := range r.j.opts.headers {
+	edit.Headers = make([]compose.Field, len(r.j.opts.Headers))
+	for i, f := range r.j.opts.Headers {
 		edit.Headers[i] = compose.Field{Name: f.Name, Value: put(f.Value)}
 	}
 	if err != nil {
@@ -184,24 +186,24 @@ const variablesField = "X-Mailgun-Variables"
 // ownFields are the fields a submitted message gets from us.
 func (j *job) ownFields(l *letter) []compose.Field {
 	var add []compose.Field
-	if j.opts.travels("sid") {
+	if j.opts.Travels("sid") {
 		add = append(add, compose.Field{Name: "X-Mailgun-Sid", Value: l.id.String()})
 	}
-	if j.opts.travels("tag") {
-		for _, tag := range j.opts.tags {
+	if j.opts.Travels("tag") {
+		for _, tag := range j.opts.Tags {
 			add = append(add, compose.Field{Name: "X-Mailgun-Tag", Value: tag})
 		}
 	}
-	if !j.opts.travels("variables") {
+	if !j.opts.Travels("variables") {
 		return add
 	}
 	// Variables that came as fields stay in the message as they are, and those of parameters are added;
 	// but where values were put in, all are written anew.
-	variables := parameterVariables(j.s.Options)
+	variables := sendopt.ParameterVariables(j.s.Options)
 	if l.person != nil {
 		variables = l.variables
 	}
-	if text := variablesHeader(variables); text != "" {
+	if text := sendopt.VariablesHeader(variables); text != "" {
 		add = append(add, compose.Field{Name: variablesField, Value: text})
 	}
 	return add

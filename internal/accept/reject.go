@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sealpost/sealpost/internal/event"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -51,11 +52,11 @@ func (r *Room) reject(ctx context.Context, j *job, e *Error) {
 		return
 	}
 	meta := j.commonMeta()
-	meta.From = printable(j.from)
+	meta.From = sendopt.Printable(j.from)
 	meta.TestMode = false
 	id := r.intake.NewID()
 	m := &store.NewMessage{ID: id, DomainID: j.domain.ID, Meta: meta, Events: []event.Record{
-		j.record(id, event.Rejected, "", event.Data{Reject: &event.Reject{Reason: e.reject, Description: printable(e.Message)}}),
+		j.record(id, event.Rejected, "", event.Data{Reject: &event.Reject{Reason: e.reject, Description: sendopt.Printable(e.Message)}}),
 	}}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()

@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/compose"
+	"github.com/sealpost/sealpost/internal/handlebars"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
+	"github.com/sealpost/sealpost/internal/spool"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -63,7 +66,7 @@ func (r *Room) Accept(ctx context.Context, s Submission) (Receipt, error) {
 		return receipt, nil
 	}
 	if j.arena != nil {
-		j.arena.abandon()
+		j.arena.Abandon()
 	}
 	if source.err != nil {
 		return Receipt{}, fmt.Errorf("read submission: %w", source.err)
@@ -75,17 +78,20 @@ func (r *Room) Accept(ctx context.Context, s Submission) (Receipt, error) {
 
 // explain turns whatever went wrong into an *Error.
 func (r *Room) explain(ctx context.Context, j *job, err error) *Error {
+	var option *sendopt.Error
 	var field *compose.FieldError
 	var refusal *compose.Refusal
 	e, ok := asError(err)
 	switch {
 	case ok:
 		return e
+	case errors.As(err, &option):
+		return invalid("%s", option.Problem)
 	case errors.As(err, &field):
-		return invalid("%s", printable(field.Problem))
+		return invalid("%s", sendopt.Printable(field.Problem))
 	case errors.As(err, &refusal):
 		return &Error{Status: 400, Code: 554, Enhanced: refusal.Enhanced, Message: refusal.Problem, reject: "content"}
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, spool.ErrTooLarge), errors.Is(err, handlebars.ErrTooLarge):
 		return &Error{Status: 413, Code: 552, Enhanced: "5.3.4", Message: fmt.Sprintf("message size exceeds %d MiB limit", MaxSize>>20)}
 	case errors.Is(err, store.ErrFull):
 		r.log.ErrorContext(ctx, "message refused", "cause", err)
@@ -198,7 +204,7 @@ func maySend(d store.Domain, allowUnverified bool) error {
 }
 
 func domainNotFound(name string) *Error {
-	return &Error{Status: 404, Code: 550, Enhanced: "5.7.1", Message: "Domain not found: " + printable(name)}
+	return &Error{Status: 404, Code: 550, Enhanced: "5.7.1", Message: "Domain not found: " + sendopt.Printable(name)}
 }
 
 // A sourceReader remembers how the submitted content ended, so that its own

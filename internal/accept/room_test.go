@@ -18,6 +18,7 @@ import (
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -229,7 +230,7 @@ func TestRefusals(t *testing.T) {
 		"bad bcc":         {with(func(s *Submission) { s.Bcc = []string{"@"} }), 400, "bcc parameter is not a valid address. please check documentation"},
 		"too many":        {with(func(s *Submission) { s.To = many[:900]; s.Bcc = many[900:] }), 400, "Too many recipients, max is 1000"},
 		"no text":         {with(func(s *Submission) { s.Draft.Text = "" }), 400, "Need at least one of 'text', 'html', 'amp-html' or 'template' parameters specified"},
-		"options":         {form("v:big", strings.Repeat("x", MaxOptions)), 400, "Send options (parameters starting with o:, h:, or v:) are limited to 16 kB total"},
+		"options":         {form("v:big", strings.Repeat("x", sendopt.MaxOptions)), 400, "Send options (parameters starting with o:, h:, or v:) are limited to 16 kB total"},
 		"header name":     {form("h:Ü", "x"), 400, "Header name must be pure ASCII: Ü"},
 		"date":            {form("o:deliverytime", "tomorrow"), 400, "tomorrow is not an RFC-2822 compliant date"},
 		"far ahead":       {form("o:deliverytime", "9999999999"), 400, ""},

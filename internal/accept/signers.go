@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/signing"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -100,7 +101,7 @@ func (j *job) authority(ctx context.Context) (store.Domain, error) {
 // (o:secondary-dkim), under another name if it asks for that (o:secondary-dkim-public). It is
 // a claim to appear as that domain like others (SEC-57).
 func (j *job) chooseSecondary(ctx context.Context) error {
-	asked, alias := j.opts.secondaryDKIM, j.opts.secondaryPublic
+	asked, alias := j.opts.SecondaryDKIM, j.opts.SecondaryPublic
 	if asked == "" {
 		if alias != "" {
 			return invalid("o:secondary-dkim-public requires o:secondary-dkim")
@@ -164,5 +165,5 @@ func parseSignerName(s string) (signerName, bool) {
 }
 
 func notSecondary(value string) *Error {
-	return invalid("%s is not a valid secondary dkim domain name", printable(value))
+	return invalid("%s is not a valid secondary dkim domain name", sendopt.Printable(value))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -19,7 +20,7 @@ type Sources interface {
 
 // chooseSources settles the addresses of the submission.
 func (j *job) chooseSources(ctx context.Context) (err error) {
-	ip, pool := j.opts.sendingIP, j.opts.sendingPool
+	ip, pool := j.opts.SendingIP, j.opts.SendingPool
 	if sources := j.room.cfg.Sources; sources != nil {
 		j.sources, err = sources.Sources(ctx, j.domain, ip, pool)
 	} else if ip != "" || pool != "" {
@@ -37,5 +38,5 @@ func (j *job) chooseSources(ctx context.Context) (err error) {
 }
 
 func notOurs(what, value string) *Error {
-	return &Error{Status: 403, Code: 550, Enhanced: "5.7.1", Message: "Rejected: " + what + " " + printable(value) + " can't be used to send the message"}
+	return &Error{Status: 403, Code: 550, Enhanced: "5.7.1", Message: "Rejected: " + what + " " + sendopt.Printable(value) + " can't be used to send the message"}
 }

@@ -14,9 +14,6 @@ import (
 const (
 	MaxSize       = 25 << 20 // octets of a message, as composed or as submitted
 	MaxRecipients = 1000     // after duplicates were dropped
-	MaxOptions    = 16384    // octets of the names and values of o:, h:, v: and t: parameters together
-	MaxTags       = 10       // o:tag parameters of a message
-	MaxTag        = 128      // octets of a tag
 	// MaxCopies is how many copies one call with recipient-variables, or to a mailing list, may make: everybody in cc
 	// and bcc gets one of each letter.
 	MaxCopies = 5000

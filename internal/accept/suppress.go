@@ -33,7 +33,7 @@ func (j *job) withhold(ctx context.Context, messages []*store.NewMessage) error 
 	if len(to) == 0 { // test mode: it shows what would be if nothing stood in the way
 		return nil
 	}
-	lists, err := j.room.cfg.Suppressions.Suppressed(ctx, j.domain.ID, to, j.opts.tags)
+	lists, err := j.room.cfg.Suppressions.Suppressed(ctx, j.domain.ID, to, j.opts.Tags)
 	if err != nil {
 		return fmt.Errorf("look for suppressed recipients: %w", err)
 	}

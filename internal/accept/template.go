@@ -3,23 +3,16 @@ package accept
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/event"
-	"github.com/sealpost/sealpost/internal/handlebars"
-	"github.com/sealpost/sealpost/internal/mail"
 	"github.com/sealpost/sealpost/internal/merge"
-	"github.com/sealpost/sealpost/internal/plaintext"
+	"github.com/sealpost/sealpost/internal/sendopt"
+	"github.com/sealpost/sealpost/internal/stencil"
 	"github.com/sealpost/sealpost/internal/store"
-	"github.com/sealpost/sealpost/internal/tracking"
 )
-
-// MaxTemplateSteps is how much work the templates of one submission may be, all its copies
-// together, as handlebars.MaxSteps counts it.
-const MaxTemplateSteps = 20_000_000
 
 // Templates finds stored templates, as store.Templates does.
 type Templates interface {
@@ -28,151 +21,26 @@ type Templates interface {
 	TemplateVersion(ctx context.Context, domainID int64, name, tag string) (store.TemplateVersion, error)
 }
 
-// A templateWish is what a submission says of a template.
-type templateWish struct {
-	name, version string   // in lower case; an empty name: no template is asked for
-	text          mail.Tri // text/plain is to be made of it, too
-	variables     *handlebars.Object
-}
-
-// take takes one of the options that are about templates.
-func (t *templateWish) take(key string, f compose.Field) error {
-	value := strings.TrimSpace(f.Value)
-	switch key {
-	case "template":
-		t.name = strings.ToLower(value)
-	case "t:version":
-		t.version = strings.ToLower(value)
-	case "t:variables":
-		var err error
-		if t.variables, err = handlebars.ParseObject(value); err != nil {
-			return invalid("%s is not a valid JSON object: %s", printable(f.Name), printable(err.Error()))
-		}
-	}
-	return nil
-}
-
-// A stencil is the template that a submission asks for, understood, with its variables.
-type stencil struct {
-	wish      templateWish
-	version   string
-	html      *handlebars.Template
-	headers   map[string]*handlebars.Template // by name: From, Subject, Reply-To
-	variables *handlebars.Object
-	personal  bool // the variables have places for values of recipients
-	places    bool // so has the template itself
-	links     bool // template or variables ask for links of ours
-	budget    *handlebars.Budget
-}
-
 // openStencil finds the template that is asked for, if one is.
 func (j *job) openStencil(ctx context.Context) error {
-	wish := j.opts.template
-	if wish.name == "" {
+	wish := j.opts.Template
+	if wish.Name == "" {
 		return nil
 	}
 	if j.room.cfg.Templates == nil {
 		return invalid("template parameter is not supported, please send 'text' or 'html'")
 	}
-	v, err := j.room.cfg.Templates.TemplateVersion(ctx, j.domain.ID, wish.name, wish.version)
+	v, err := j.room.cfg.Templates.TemplateVersion(ctx, j.domain.ID, wish.Name, wish.Version)
 	switch {
-	case errors.Is(err, store.ErrNotFound) && wish.version != "":
-		return invalid("template version not found: %s (template %s)", printable(wish.version), printable(wish.name))
+	case errors.Is(err, store.ErrNotFound) && wish.Version != "":
+		return invalid("template version not found: %s (template %s)", sendopt.Printable(wish.Version), sendopt.Printable(wish.Name))
 	case errors.Is(err, store.ErrNotFound):
-		return invalid("template not found: %s", printable(wish.name))
+		return invalid("template not found: %s", sendopt.Printable(wish.Name))
 	case err != nil:
 		return err
 	}
-	s := &stencil{wish: wish, version: v.Tag, headers: map[string]*handlebars.Template{}, places: merge.HasPlaces(v.Body), budget: handlebars.NewBudget(MaxTemplateSteps)}
-	if s.html, err = handlebars.Parse(v.Body); err != nil {
-		return invalid("template %s: %s", printable(wish.name), printable(err.Error()))
-	}
-	for name, source := range v.Headers {
-		if s.headers[name], err = handlebars.Parse(source); err != nil {
-			return invalid("template %s: %s: %s", printable(wish.name), printable(name), printable(err.Error()))
-		}
-		s.places = s.places || merge.HasPlaces(source)
-	}
-	s.links = tracking.Uses(v.Body)
-	s.variables = templateVariables(j.opts.variables, wish.variables)
-	_, _ = s.variables.Map(func(text string) (string, error) {
-		s.personal = s.personal || merge.HasPlaces(text)
-		s.links = s.links || tracking.Uses(text)
-		return text, nil
-	})
-	j.stencil = s
-	return nil
-}
-
-// templateVariables are what a template sees: the user variables, of which those that are a JSON
-// object or list are seen as such, and over them t:variables.
-func templateVariables(user map[string]string, own *handlebars.Object) *handlebars.Object {
-	all := &handlebars.Object{}
-	for _, name := range slices.Sorted(maps.Keys(user)) {
-		var value any = user[name]
-		if text := strings.TrimSpace(user[name]); strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
-			if v, err := handlebars.ParseValue(text); err == nil {
-				value = v
-			}
-		}
-		all.Set(name, value)
-	}
-	if own != nil {
-		all.Merge(own)
-	}
-	return all
-}
-
-// A rendering is a template with the variables of one letter in. Header fields that the template
-// does not have are empty.
-type rendering struct{ html, text, subject, replyTo, from string }
-
-// render fills the template for a person, or with nil for everybody.
-func (s *stencil) render(p *merge.Person) (r rendering, err error) {
-	variables := s.variables
-	if p != nil && s.personal {
-		if variables, err = s.fill(p); err != nil {
-			return r, err
-		}
-	}
-	put := func(t *handlebars.Template, plain bool) (text string) {
-		if err != nil || t == nil {
-			return ""
-		}
-		text, err = t.Render(variables, handlebars.Options{Plain: plain, Limit: MaxSize, Budget: s.budget})
-		return text
-	}
-	r.html = put(s.html, false)
-	r.subject, r.replyTo, r.from = put(s.headers["Subject"], true), put(s.headers["Reply-To"], true), put(s.headers["From"], true)
-	switch {
-	case errors.Is(err, handlebars.ErrTooLarge):
-		return r, errTooLarge
-	case err != nil:
-		return r, invalid("template %s: %s", printable(s.wish.name), err)
-	}
-	if s.wish.text.Bool() {
-		r.text = plaintext.FromHTML(r.html)
-	}
-	if r.html == "" {
-		r.html = "\n" // an empty text would be none, and the message something else than was asked for
-	}
-	return r, nil
-}
-
-// fill puts a person's values into the variables, before the template is rendered: so what they
-// hold is escaped like any other value, and blocks can depend on it.
-func (s *stencil) fill(p *merge.Person) (*handlebars.Object, error) {
-	var size int64
-	return s.variables.Map(func(text string) (string, error) {
-		if !merge.HasPlaces(text) {
-			return text, nil
-		}
-		t := merge.Parse(text)
-		if size += t.Size(p); size > MaxSize {
-			return "", errTooLarge
-		}
-		return t.Fill(p), nil
-	})
+	j.stencil, err = stencil.New(wish, stencil.Source{Version: v.Tag, HTML: v.Body, Headers: v.Headers}, j.opts.Variables, MaxSize)
+	return err
 }
 
 // fillTemplate makes the draft of a submission with a template complete. What the submission says
@@ -182,31 +50,31 @@ func (j *job) fillTemplate(d *Draft) error {
 	if d.HTML != "" {
 		return invalid("Only one parameters 'html' or 'template' is allowed")
 	}
-	r, err := s.render(nil)
+	r, err := s.Render(nil)
 	if err != nil {
 		return err
 	}
 	if strings.Trim(strings.Join(d.From, ""), ", ") == "" {
 		d.From = []string{"postmaster@" + j.domain.Name}
-		if from := strings.TrimSpace(r.from); from != "" {
+		if from := strings.TrimSpace(r.From); from != "" {
 			d.From = []string{from}
 		}
 	}
 	if d.Subject == "" {
-		d.Subject = r.subject
+		d.Subject = r.Subject
 	} else {
-		delete(s.headers, "Subject")
+		s.WithoutHeader("Subject")
 	}
 	if d.Text != "" {
-		s.wish.text = mail.Unset
+		s.WithoutText()
 	} else {
-		d.Text = r.text
+		d.Text = r.Text
 	}
-	d.HTML = r.html
-	if r.replyTo != "" && !hasField(j.opts.headers, "Reply-To") {
-		j.opts.headers = append(j.opts.headers, compose.Field{Name: "Reply-To", Value: r.replyTo})
+	d.HTML = r.HTML
+	if r.ReplyTo != "" && !hasField(j.opts.Headers, "Reply-To") {
+		j.opts.Headers = append(j.opts.Headers, compose.Field{Name: "Reply-To", Value: r.ReplyTo})
 	} else {
-		delete(s.headers, "Reply-To")
+		s.WithoutHeader("Reply-To")
 	}
 	return nil
 }
@@ -217,14 +85,14 @@ func hasField(fields []compose.Field, name string) bool {
 
 // personalTexts are the texts of a draft that come from the template and differ from person to
 // person. ok is false if none do.
-func (s *stencil) personalTexts(l *letter) (r rendering, ok bool, err error) {
-	if s == nil || !s.personal || l.person == nil {
+func personalTexts(s *stencil.Stencil, l *letter) (r stencil.Rendering, ok bool, err error) {
+	if s == nil || !s.Personal() || l.person == nil {
 		return r, false, nil
 	}
-	if r, err = s.render(l.person); err != nil || !s.places {
+	if r, err = s.Render(l.person); err != nil || !s.Places() {
 		return r, true, err
 	}
-	for _, text := range []*string{&r.html, &r.text, &r.subject, &r.replyTo} {
+	for _, text := range []*string{&r.HTML, &r.Text, &r.Subject, &r.ReplyTo} {
 		if *text, err = l.fill(merge.Parse(*text)); err != nil {
 			return r, true, err
 		}
@@ -233,21 +101,21 @@ func (s *stencil) personalTexts(l *letter) (r rendering, ok bool, err error) {
 }
 
 // applyTemplate puts what a template gives into a draft, for the person of the letter.
-func (s *stencil) applyTemplate(d *compose.Draft, l *letter) error {
-	r, ok, err := s.personalTexts(l)
+func applyTemplate(s *stencil.Stencil, d *compose.Draft, l *letter) error {
+	r, ok, err := personalTexts(s, l)
 	if err != nil || !ok {
 		return err
 	}
-	d.HTML = r.html
-	if s.wish.text.Bool() {
-		d.Text = r.text
+	d.HTML = r.HTML
+	if s.Text() {
+		d.Text = r.Text
 	}
-	if s.headers["Subject"] != nil {
-		d.Subject = r.subject
+	if s.HasHeader("Subject") {
+		d.Subject = r.Subject
 	}
 	for i := range d.Headers {
-		if s.headers["Reply-To"] != nil && strings.EqualFold(d.Headers[i].Name, "Reply-To") {
-			d.Headers[i].Value = r.replyTo
+		if s.HasHeader("Reply-To") && strings.EqualFold(d.Headers[i].Name, "Reply-To") {
+			d.Headers[i].Value = r.ReplyTo
 		}
 	}
 	return nil
@@ -260,27 +128,27 @@ func (r *rawSource) editTemplate(edit *compose.Edit, l *letter) error {
 	if s == nil {
 		return nil
 	}
-	texts, err := s.render(l.person)
+	texts, err := s.Render(l.person)
 	if err != nil {
 		return err
 	}
-	if l.person != nil && s.places {
-		if texts.html, err = l.fill(merge.Parse(texts.html)); err != nil {
+	if l.person != nil && s.Places() {
+		if texts.HTML, err = l.fill(merge.Parse(texts.HTML)); err != nil {
 			return err
 		}
-		if texts.subject, err = l.fill(merge.Parse(texts.subject)); err != nil {
+		if texts.Subject, err = l.fill(merge.Parse(texts.Subject)); err != nil {
 			return err
 		}
 	}
-	if texts.subject != "" && !r.hasSubject {
-		edit.Headers = append(slices.Clone(edit.Headers), compose.Field{Name: "Subject", Value: texts.subject})
+	if texts.Subject != "" && !r.hasSubject {
+		edit.Headers = append(slices.Clone(edit.Headers), compose.Field{Name: "Subject", Value: texts.Subject})
 	}
 	others, done := edit.Text, false
 	edit.Text = func(media, text string) (string, error) {
 		switch {
 		case media == "text/html" && !done:
 			done, l.templated = true, true
-			return texts.html, nil
+			return texts.HTML, nil
 		case others != nil:
 			return others(media, text)
 		}
@@ -302,9 +170,9 @@ func (r *rawSource) prepareTemplate(ctx context.Context) error {
 		r.j.stencil = nil
 		return nil
 	}
-	fields, err := headerFields(r.in.reader(), map[string]bool{"subject": true})
-	r.hasSubject = len(fields) > 0 || hasField(r.j.opts.headers, "Subject")
-	r.j.stencil.wish.text = mail.Unset // the message has the text that it has
+	fields, err := headerFields(r.in.Reader(), map[string]bool{"subject": true})
+	r.hasSubject = len(fields) > 0 || hasField(r.j.opts.Headers, "Subject")
+	r.j.stencil.WithoutText() // the message has the text that it has
 	return err
 }
 
@@ -314,5 +182,5 @@ func (j *job) template() *event.Template {
 	if s == nil {
 		return nil
 	}
-	return &event.Template{Name: s.wish.name, Version: s.version, IsText: s.wish.text.Bool()}
+	return &event.Template{Name: s.Name(), Version: s.Version(), IsText: s.Text()}
 }

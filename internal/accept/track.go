@@ -8,6 +8,8 @@ import (
 
 	"github.com/sealpost/sealpost/internal/compose"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/merge"
+	"github.com/sealpost/sealpost/internal/spool"
 	"github.com/sealpost/sealpost/internal/store"
 	"github.com/sealpost/sealpost/internal/tracking"
 )
@@ -20,25 +22,6 @@ type Tracker interface {
 	Mark(d *store.Domain, p tracking.Plan, l tracking.Letter) *tracking.Marker
 }
 
-// track takes a wish of the sender.
-func (p *optionReader) track(key string, f compose.Field) error {
-	w, err := tracking.ParseWish(f.Value)
-	if err != nil {
-		return invalid("%s must be yes, no, true, false or htmlonly", printable(f.Name))
-	}
-	switch key {
-	case "o:tracking":
-		p.o.track.All = w
-	case "o:tracking-clicks":
-		p.o.track.Clicks = w
-	case "o:tracking-opens":
-		p.o.track.Opens = w
-	default:
-		p.o.track.PixelTop = w
-	}
-	return nil
-}
-
 // track decides whether and how the letters are tracked. A tracked letter has one recipient: what is
 // done with its links is that recipient's doing. So it makes one letter of each copy. Reports,
 // notices and answers of machines (a null reverse-path) are left alone.
@@ -47,7 +30,7 @@ func (j *job) track(letters []letter) ([]letter, error) {
 	if t == nil || j.s.Report || j.s.Notice || j.reversePath.IsZero() {
 		return letters, nil
 	}
-	plan := tracking.Resolve(j.domain.Settings.Tracking, j.opts.track)
+	plan := tracking.Resolve(j.domain.Settings.Tracking, j.opts.Track)
 	if !t.CanReach(&j.domain) {
 		if _, told := j.room.unreachable.LoadOrStore(j.domain.ID, true); plan.Any() && !told {
 			j.room.log.Warn("mail is not tracked: there is no address that its links could have; set http.public_url, or publish the CNAME of the tracking host",
@@ -83,7 +66,7 @@ func (j *job) marker(l *letter) *tracking.Marker {
 	if j.plan == nil {
 		return nil
 	}
-	return j.room.cfg.Tracker.Mark(&j.domain, *j.plan, tracking.Letter{Message: l.id, Recipient: l.recipients[0], Tags: j.opts.tags})
+	return j.room.cfg.Tracker.Mark(&j.domain, *j.plan, tracking.Letter{Message: l.id, Recipient: l.recipients[0], Tags: j.opts.Tags})
 }
 
 // trackDraft puts the links into a draft, which is the letter's own but for what its slices hold.
@@ -104,8 +87,27 @@ func (j *job) trackDraft(d *compose.Draft, l *letter) {
 	}
 }
 
+// valuesUseLinks reports whether a placeholder that stands for a link of ours may come into letters with values: those of
+// a template, which need not show in every copy, of recipients, or of a list's members.
+func (j *job) valuesUseLinks() bool {
+	if j.stencil != nil && j.stencil.UsesLinks() || tracking.Uses(j.opts.RecipientVariables) {
+		return true
+	}
+	return j.list != nil && slices.ContainsFunc(j.list.people, func(p merge.Person) bool {
+		for _, v := range p.Values {
+			if tracking.Uses(v) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func (s *draftSource) usesLinks(bool) (bool, error) {
-	texts := []string{s.base.Text, s.base.HTML, s.base.AMP, s.j.opts.recipientVars}
+	if s.j.valuesUseLinks() {
+		return true, nil
+	}
+	texts := []string{s.base.Text, s.base.HTML, s.base.AMP}
 	for _, h := range s.base.Headers {
 		texts = append(texts, h.Value)
 	}
@@ -148,7 +150,7 @@ func (r *rawSource) track(edit *compose.Edit, l *letter) {
 // usesLinks goes by what a scan of the message said, and takes it apart only where that is not certain
 // enough.
 func (r *rawSource) usesLinks(certainly bool) (bool, error) {
-	if r.j.stencil != nil && r.j.stencil.links || tracking.Uses(r.j.opts.recipientVars) || slices.ContainsFunc(r.j.opts.headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
+	if r.j.valuesUseLinks() || slices.ContainsFunc(r.j.opts.Headers, func(f compose.Field) bool { return tracking.Uses(f.Value) }) {
 		return true, nil
 	}
 	if !r.scan.MayUse() || !certainly {
@@ -159,7 +161,7 @@ func (r *rawSource) usesLinks(certainly bool) (bool, error) {
 		uses = uses || tracking.Uses(text)
 		return text, nil
 	}}
-	_, err := r.m.Write(io.Discard, r.in.reader(), edit)
+	_, err := r.m.Write(io.Discard, r.in.Reader(), edit)
 	return uses, err
 }
 
@@ -200,7 +202,7 @@ func offer(m *tracking.Marker, fields []compose.Field) []compose.Field {
 
 // A scannedSpool keeps what is written to it, and scans it on the way.
 type scannedSpool struct {
-	spool *spool
+	spool *spool.Spool
 	scan  *tracking.Scan
 }
 

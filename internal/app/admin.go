@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -71,6 +72,7 @@ func (a *app) adminHandler() http.Handler {
 	)
 	registry.MustRegister(reportMetrics(a.reports)...)
 	registry.MustRegister(webhookMetrics(a.webhooks)...)
+	registry.MustRegister(a.followerMetrics(time.Now())...)
 	registry.MustRegister(a.certificateMetrics()...)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })

@@ -117,12 +117,11 @@ type app struct {
 	egress       *egress.Book
 	uses         *keyuse.Ledger
 	rooms        []room            // further rooms with work of their own, in no order
+	followers    []namedFollower   // those of the rooms that follow the event log
 	surfaces     []httpapi.Surface // further groups of HTTP calls
 }
 
-// A room is one that works by itself while the server runs. One that follows the event log
-// also has a method Consumed, like those of package follow: events that it has not
-// dealt with are not dropped.
+// A room is one that works by itself while the server runs.
 type room interface {
 	// Run works until ctx ends.
 	Run(ctx context.Context)
@@ -317,7 +316,7 @@ func (a *app) buildDoors(ctx context.Context) error {
 		return err
 	}
 	a.submission = submission.New(submission.Config{
-		Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks, Certificate: cert,
+		Hostname: a.cfg.Server.Hostname, Trusted: sub.TrustedNetworks, Certificate: cert, Certified: a.certified(sub.TLS),
 		AuthWithoutTLS: sub.AuthWithoutTLS, Proxies: sub.ProxyNetworks, MaxSessions: maxSessions(),
 	}, a.accept, verifier, a.log)
 	return nil

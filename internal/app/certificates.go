@@ -44,6 +44,14 @@ func (a *app) certificateOf(section string, mode config.TLSMode, certFile, keyFi
 	return nil, nil
 }
 
+// certified tells whether a door has its certificate; nil: it always has.
+func (a *app) certified(mode config.TLSMode) func() bool {
+	if mode != config.TLSACME {
+		return nil
+	}
+	return func() bool { return a.manager != nil && a.manager.Ready() }
+}
+
 // maxSessions is how many submission sessions there may be at once: the usual number, but
 // never more than half the descriptors, or a crowd of clients would keep the store from its files
 // (REL-14). 0 is the usual number.

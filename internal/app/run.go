@@ -214,6 +214,7 @@ func (a *app) run(ctx context.Context, ls *listeners) error {
 	services.Wait()
 	a.deliverer.Close()
 	a.drainEvidence()
+	a.uses.Flush(context.Background()) // the doors counted until they were shut
 	// Nobody asks for policies or observes any more, so this is the rest of both.
 	err = errors.Join(err, a.sts.Close(), a.reports.Close(context.Background()), a.store.Close())
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -319,10 +320,8 @@ func (a *app) prune(ctx context.Context) {
 // consumed returns how far each reader of the event log has come.
 func (a *app) consumed() []time.Time {
 	list := []time.Time{a.evidence.Consumed(), a.notices.Consumed()}
-	for _, r := range a.rooms {
-		if c, ok := r.(interface{ Consumed() time.Time }); ok {
-			list = append(list, c.Consumed())
-		}
+	for _, f := range a.followers {
+		list = append(list, f.Consumed())
 	}
 	return list
 }

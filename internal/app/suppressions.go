@@ -16,7 +16,8 @@ func (a *app) buildSuppressions(ctx context.Context) (err error) {
 	if err != nil {
 		return &StartError{err}
 	}
-	a.rooms = append(a.rooms, a.suppressions, suppression.Bounces(a.tail, a.store, a.store, a.log))
+	a.rooms = append(a.rooms, a.suppressions)
+	a.follow("bounces", suppression.Bounces(a.tail, a.store, a.store, a.log))
 	a.surfaces = append(a.surfaces, suppressions.New(a.store, a.suppressions), feedback.New(a.store, a.store, a.suppressions))
 	return nil
 }

@@ -21,7 +21,7 @@ func (a *app) buildWebhooks(roots *x509.CertPool) {
 		BaseURL: a.cfg.HTTP.BaseURL(), Schedule: a.cfg.Webhooks.Retry, Timeout: a.cfg.Webhooks.Timeout,
 		Connections: a.cfg.Webhooks.MaxConnections, Keep: a.cfg.Retention.Events,
 	}, webhook.Roles{Journal: a.tail, Events: a.store, Cursors: a.store, Domains: a.store, Hooks: a.store, Deliveries: a.store}, client, a.log)
-	a.rooms = append(a.rooms, webhookRoom{a.webhooks, client})
+	a.follow("webhooks", webhookRoom{a.webhooks, client})
 	a.surfaces = append(a.surfaces, webhooks.New(webhooks.Deps{
 		Hooks: a.store, Domains: a.store, Room: a.webhooks,
 		CheckURL: func(ctx context.Context, url string) error { return dialer.Check(ctx, url, a.webhookPolicy().Check) },

@@ -11,7 +11,7 @@ type room struct {
 }
 
 // testSupport is what every test file may import.
-const testSupport = "dnstest httpapi/apitest httpapi/contract realdns realmta smtptest store/storetest"
+const testSupport = "dnstest httpapi/apitest httpapi/contract proportion realdns realmta smtptest store/storetest"
 
 // table holds every package of the module by its path below internal/, from the nouns up to
 // the commands. A package that is not here is refused.
@@ -64,8 +64,11 @@ func table() map[string]room {
 		"compose":                  {imports: "mail"},
 		"signing":                  {imports: "mail"},
 		"credential":               {imports: "mail store"},
-		"accept":                   {imports: "compose event handlebars mail merge plaintext signing store strictjson tracking", tests: "store/sqlite"},
-		"httpapi/door":             {imports: "accept compose mail store strictjson"},
+		"sendopt":                  {imports: "compose handlebars mail merge strictjson tracking"},
+		"stencil":                  {imports: "handlebars mail merge plaintext sendopt tracking"},
+		"spool":                    {imports: "store"},
+		"accept":                   {imports: "compose event handlebars mail merge sendopt signing spool stencil store strictjson tracking", tests: "store/sqlite"},
+		"httpapi/door":             {imports: "accept compose mail sendopt store strictjson"},
 		"httpapi/openapi":          {imports: "httpapi/door"},
 		"httpapi/openapi/generate": {},
 		"httpapi":                  {imports: "accept compose credential event event/filter evidence/proof httpapi/door httpapi/envelopes mail signing store", tests: "domaindns evidence httpapi/domains httpapi/feedback httpapi/keys keyuse store/sqlite"},
@@ -103,7 +106,7 @@ func table() map[string]room {
 		"tlsrpt":        {imports: "accept compose mail store tlsresult tlsrpt/report", tests: "queue store/sqlite"},
 		// What follows from events.
 		"dsn":                  {imports: "accept event mail store tlspolicy", tests: "store/sqlite"},
-		"suppression":          {imports: "accept event follow mail store", tests: "queue store/sqlite"},
+		"suppression":          {imports: "event follow mail sendopt store", tests: "queue store/sqlite"},
 		"httpapi/suppressions": {imports: "httpapi/door store suppression", tests: "store/sqlite"},
 		"webhook":              {imports: "event follow mail outhttp store throttle", tests: "netguard store/sqlite"},
 
@@ -121,6 +124,7 @@ func table() map[string]room {
 		"store/storetest":  {imports: "event mail store tlsresult"},
 		"httpapi/apitest":  {imports: "httpapi/door keyuse store store/sqlite"},
 		"httpapi/contract": {},
+		"proportion":       {},
 		"daemon":           {},
 		"realmta":          {imports: "daemon"},
 		"realdns":          {imports: "daemon"},
@@ -136,5 +140,5 @@ func table() map[string]room {
 // mayImportTesting are the packages that are made of tests. The lab must not
 // depend on them, or the program would carry the flags of the testing package.
 func mayImportTesting(pkg string) bool {
-	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "realdns", "realmta", "store/storetest"}, pkg)
+	return slices.Contains([]string{"httpapi/apitest", "httpapi/contract", "proportion", "realdns", "realmta", "store/storetest"}, pkg)
 }

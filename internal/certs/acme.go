@@ -119,6 +119,10 @@ func (m *Manager) Get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return m.config.GetCertificate(hello)
 }
 
+// Ready reports whether there is a certificate for every handshake: clients that name no server, or
+// one whose own certificate is not there yet, are shown the first.
+func (m *Manager) Ready() bool { return len(m.cache.AllMatchingCertificates(m.names[0])) > 0 }
+
 // HTTPHandler answers challenges of the authority; anything else is 404.
 func (m *Manager) HTTPHandler() http.Handler {
 	return m.issuer.HTTPChallengeHandler(http.NotFoundHandler())

@@ -88,10 +88,11 @@ func (b *logBook) text() string {
 }
 
 // run starts a manager with its doors, HTTP where web is set. Stopping waits for it.
-func run(t *testing.T, c certs.ACME, web, door net.Listener) (book *logBook, stop func()) {
+func run(t *testing.T, c certs.ACME, web, door net.Listener) (m *certs.Manager, book *logBook, stop func()) {
 	t.Helper()
 	book = &logBook{}
-	m, err := certs.New(c, slog.New(slog.NewTextHandler(book, nil)))
+	var err error
+	m, err = certs.New(c, slog.New(slog.NewTextHandler(book, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func run(t *testing.T, c certs.ACME, web, door net.Listener) (book *logBook, sto
 		<-done
 	})
 	t.Cleanup(stop)
-	return book, stop
+	return m, book, stop
 }
 
 // certificate asks the door for its certificate until good is content with it.
@@ -162,9 +163,12 @@ func TestHTTP01(t *testing.T) {
 	a := startAuthority(t, webPort, doorPort, 24*time.Hour)
 	dir := t.TempDir()
 	c := certs.ACME{Names: []string{"mx.example.test", "mail.example.test"}, Email: "admin@example.test", Directory: a.URL + wfe.DirectoryPath, Roots: a.own, Dir: dir, HTTP: web.Addr()}
-	book, stop := run(t, c, web, door)
+	m, book, stop := run(t, c, web, door)
 	first := certificate(t, door, a.roots, "mx.example.test", book, anyOne)
 	certificate(t, door, a.roots, "mail.example.test", book, anyOne)
+	if !m.Ready() {
+		t.Error("not ready with a certificate")
+	}
 	if !strings.Contains(book.text(), `msg="certificate obtained" name=mx.example.test renewed=false`) {
 		t.Errorf("log: %s", book.text())
 	}
@@ -191,7 +195,7 @@ func TestHTTP01(t *testing.T) {
 	}
 
 	second, _ := listen(t)
-	book, _ = run(t, c, nil, second)
+	_, book, _ = run(t, c, nil, second)
 	if again := certificate(t, second, a.roots, "mx.example.test", book, anyOne); !again.Equal(first) {
 		t.Error("another certificate after a restart")
 	}
@@ -201,7 +205,7 @@ func TestHTTP01(t *testing.T) {
 func TestTLSALPN01(t *testing.T) {
 	door, doorPort := listen(t)
 	a := startAuthority(t, 1, doorPort, 24*time.Hour)
-	book, _ := run(t, certs.ACME{Names: []string{"mx.example.test"}, Directory: a.URL + wfe.DirectoryPath, Roots: a.own, Dir: t.TempDir(), TLS: door.Addr()}, nil, door)
+	_, book, _ := run(t, certs.ACME{Names: []string{"mx.example.test"}, Directory: a.URL + wfe.DirectoryPath, Roots: a.own, Dir: t.TempDir(), TLS: door.Addr()}, nil, door)
 	certificate(t, door, a.roots, "mx.example.test", book, anyOne)
 }
 
@@ -211,7 +215,7 @@ func TestRenewal(t *testing.T) {
 	door, doorPort := listen(t)
 	// Of a life of 10 s two thirds pass before the renewal.
 	a := startAuthority(t, webPort, doorPort, 10*time.Second)
-	book, _ := run(t, certs.ACME{Names: []string{"mx.example.test"}, Directory: a.URL + wfe.DirectoryPath, Roots: a.own, Dir: t.TempDir(), HTTP: web.Addr(), Every: 100 * time.Millisecond}, web, door)
+	_, book, _ := run(t, certs.ACME{Names: []string{"mx.example.test"}, Directory: a.URL + wfe.DirectoryPath, Roots: a.own, Dir: t.TempDir(), HTTP: web.Addr(), Every: 100 * time.Millisecond}, web, door)
 	first := certificate(t, door, a.roots, "mx.example.test", book, anyOne)
 	second := certificate(t, door, a.roots, "mx.example.test", book, func(c *x509.Certificate) bool { return !c.Equal(first) })
 	if !second.NotAfter.After(first.NotAfter) {
@@ -225,7 +229,7 @@ func TestNoAuthority(t *testing.T) {
 	door, _ := listen(t)
 	gone, _ := listen(t)
 	_ = gone.Close()
-	book, stop := run(t, certs.ACME{Names: []string{"mx.example.test"}, Directory: "https://" + gone.Addr().String() + "/dir", Dir: t.TempDir(), HTTP: web.Addr()}, web, door)
+	m, book, stop := run(t, certs.ACME{Names: []string{"mx.example.test"}, Directory: "https://" + gone.Addr().String() + "/dir", Dir: t.TempDir(), HTTP: web.Addr()}, web, door)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for tick := time.NewTicker(20 * time.Millisecond); !strings.Contains(book.text(), "certificate not obtained"); {
@@ -238,6 +242,9 @@ func TestNoAuthority(t *testing.T) {
 	if conn, err := tls.Dial("tcp", door.Addr().String(), &tls.Config{InsecureSkipVerify: true}); err == nil {
 		_ = conn.Close()
 		t.Error("a handshake without a certificate")
+	}
+	if m.Ready() {
+		t.Error("ready without a certificate")
 	}
 	stop()
 }

@@ -97,6 +97,9 @@ func (w *wording) text() (s string, ok bool) {
 		s = w.octets.String()
 		return s, utf8.ValidString(s)
 	}
+	if !mail.KnownCharset(charset) { // in UTF-7, say, ASCII octets are other characters
+		return "", false
+	}
 	decoded, err := io.ReadAll(mail.CharsetReader(charset, &w.octets))
 	return string(decoded), err == nil && utf8.Valid(decoded) && !bytes.ContainsRune(decoded, utf8.RuneError)
 }

@@ -232,3 +232,97 @@ func TestDelayIsToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// An operator who has a message tried out of turn does not have its sender told of the delay
+// again: not in the same look into the log, not in a later one, and not after a restart.
+func TestDelayIsToldOnceWhateverIsTriedAgain(t *testing.T) {
+	r := newRig(t)
+	follower := r.started()
+	r.accept(asking(about(mail.NotifyDelay, "ann@one.test", "eve@one.test"), "ann@one.test", "eve@one.test"))
+	r.settleAs("one.test", event.FailedTemporary, false, 2*time.Hour)
+	r.settleAs("one.test", event.FailedTemporary, false, 3*time.Hour)
+	r.catchUp(follower)
+	list := r.notices()
+	if len(list) != 1 || list[0].failed() != "ann@one.test eve@one.test" {
+		t.Fatalf("%d notices", len(list))
+	}
+	r.settleAs("one.test", event.FailedTemporary, false, 4*time.Hour)
+	r.catchUp(follower)
+	if n := follower.Stats().Notified; n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	r.restart()
+	follower = r.follower()
+	r.settleAs("one.test", event.FailedTemporary, false, 5*time.Hour)
+	r.catchUp(follower)
+	if n := follower.Stats().Notified; n != 0 {
+		t.Errorf("told %d times after a restart", n)
+	}
+}
+
+// RFC 3461 section 5.2.7.3: who writes to a mailing list is not told of each member, whatever was asked for.
+func TestNoNoticeOfMembersOfAMailingList(t *testing.T) {
+	r := newRig(t)
+	d, err := r.store.Domain(t.Context(), sending)
+	r.must(err)
+	l := store.MailingList{AccountID: d.AccountID, DomainID: d.ID, Address: "all@" + sending, Access: store.AccessEveryone, ReplyPreference: "list"}
+	r.must(r.store.CreateMailingList(t.Context(), &l))
+	members := []store.ListMember{{Address: "ann@one.test", Vars: "{}", Subscribed: true}, {Address: "eve@one.test", Vars: "{}", Subscribed: true}}
+	_, err = r.store.PutListMembers(t.Context(), l.ID, members, false)
+	r.must(err)
+	asks := about(mail.NotifyFailure|mail.NotifySuccess, "all@"+sending)
+	asks.EnvelopeID = "order-7" // which alone asks for notices of failures
+	follower := r.started()
+	for _, requireTLS := range []bool{false, true} {
+		s := asking(asks, "all@"+sending)
+		s.RequireTLS = requireTLS
+		r.accept(s)
+	}
+	r.settleAs("one.test", event.FailedPermanent, false, 0)
+	r.catchUp(follower)
+	if n := follower.Stats().Notified; n != 0 {
+		t.Errorf("%d notices", n)
+	}
+}
+
+// SEC-62: what an event alone does not tell is looked for in the message as well. Every one of
+// these has all that asks for a notice, and one thing that forbids it.
+func TestNothingIsOwed(t *testing.T) {
+	message := func(change func(*store.Message)) *store.Message {
+		m := &store.Message{}
+		m.Meta.Method = accept.SMTP.String()
+		m.Envelope.ReversePath = mail.Address{Local: "bob", Domain: sending}
+		m.Envelope.RequireTLS, m.Envelope.DSN = true, about(mail.NotifyFailure, "ann@one.test")
+		change(m)
+		return m
+	}
+	items := []store.EventItem{{Record: event.Record{Type: event.FailedPermanent, Recipient: "ann@one.test"}}}
+	for name, c := range map[string]struct {
+		change func(*store.Message)
+		want   int
+	}{
+		"all that asks":          {func(*store.Message) {}, 1},
+		"no reverse-path":        {func(m *store.Message) { m.Envelope.ReversePath = mail.Address{} }, 0},
+		"a report":               {func(m *store.Message) { m.Envelope.Report = true }, 0},
+		"by the API":             {func(m *store.Message) { m.Meta.Method = accept.HTTP.String() }, 0},
+		"to a mailing list":      {func(m *store.Message) { m.Meta.MailingList = &event.MailingList{} }, 0},
+		"NOTIFY=NEVER":           {func(m *store.Message) { m.Envelope.DSN = about(mail.NotifyNever, "ann@one.test") }, 0},
+		"failures not asked for": {func(m *store.Message) { m.Envelope.DSN = about(mail.NotifySuccess, "ann@one.test") }, 0},
+	} {
+		if got := owed(message(c.change), Failed, items); len(got) != c.want {
+			t.Errorf("%s: %d owed", name, len(got))
+		}
+	}
+}
+
+// A test message is delivered in the log and nowhere else, so nobody took it.
+func TestTestMessagesAreNotRelayed(t *testing.T) {
+	item := store.EventItem{Record: event.Record{Type: event.Delivered, Message: 1}}
+	item.Meta.Method, item.Meta.Sender, item.Meta.Notify = accept.SMTP.String(), "bob@"+sending, true
+	if !candidate(&item) {
+		t.Error("a delivered message is no candidate")
+	}
+	if item.Meta.TestMode = true; candidate(&item) {
+		t.Error("a test message is one")
+	}
+}

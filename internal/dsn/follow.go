@@ -294,7 +294,13 @@ func (f *Follower) notify(ctx context.Context, failures []store.EventItem) error
 		return f.stuck(ctx, log, first.ID, fmt.Errorf("read message %v: %w", first.Message, err))
 	}
 	action, _ := actionOf(first)
-	if failures = owed(&m, action, failures); len(failures) == 0 {
+	failures = owed(&m, action, failures)
+	if action == Delayed {
+		if failures, err = f.untold(ctx, failures); err != nil {
+			return err
+		}
+	}
+	if len(failures) == 0 {
 		return nil
 	}
 	n, err := noticeOf(&m, action, failures, f.cfg.Hostname)
@@ -334,6 +340,26 @@ func (f *Follower) lost(ctx context.Context, log *slog.Logger, level slog.Level,
 	f.tries[first] = maxTries
 	f.unnotified.Add(1)
 	log.Log(ctx, level, "sender left without notice", "error", err)
+}
+
+// untold returns the delays that are the first of their recipient: if somebody has a message tried
+// sooner than planned, more than one failure may say for certain that it will be late.
+func (f *Follower) untold(ctx context.Context, delays []store.EventItem) ([]store.EventItem, error) {
+	var first []store.EventItem
+	for _, item := range delays {
+		page, err := f.roles.Events.Events(ctx, store.EventQuery{
+			DomainID: item.DomainID, Message: item.Message, Recipient: item.Recipient, Types: []event.Type{event.FailedTemporary},
+			Before: item.ID, Limit: 1,
+			Match: func(r *event.Record, m *event.Meta) bool { return turnsLate(&store.EventItem{Record: *r, Meta: *m}) },
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look for earlier delays of message %v: %w", item.Message, err)
+		}
+		if len(page.Items) == 0 {
+			first = append(first, item)
+		}
+	}
+	return first, nil
 }
 
 // sent reports whether the notice was accepted before.

@@ -105,7 +105,6 @@ func (n *Notice) WriteTo(w io.Writer) (int64, error) {
 	return b.WriteTo(w)
 }
 
-// boundary cannot occur in a part: the header was written before the id was given.
 func (n *Notice) subject() string {
 	switch n.Action {
 	case Delayed:
@@ -123,6 +122,7 @@ func (n *Notice) thirdPart() string {
 	return "Header of the message"
 }
 
+// boundary cannot occur in a part: the header was written before the id was given.
 func (n *Notice) boundary() string { return "=_dsn_" + n.ID.String() }
 
 // writeHeader writes the header section.
@@ -142,6 +142,9 @@ func (n *Notice) writeHeader(b *bytes.Buffer) {
 		put("TLS-Required", "No") // RFC 8689 section 6: what the sender wanted of TLS goes for what answers it
 	}
 	put("MIME-Version", "1.0")
+	if n.Whole && !isASCII(n.Header) { // like the message within, which must not be encoded (RFC 2045 section 6.4)
+		put("Content-Transfer-Encoding", "8bit")
+	}
 	// RFC 6522 section 3, RFC 3464 section 2: the type of the report is that of its second part.
 	put("Content-Type", "multipart/report; report-type=delivery-status;\r\n\tboundary=\""+n.boundary()+"\"")
 	b.WriteString("\r\n")

@@ -22,6 +22,8 @@ var occasions = [...]mail.Notify{Failed: mail.NotifyFailure, Delayed: mail.Notif
 //   - Nothing is ever sent about a message with the null reverse-path: notices have it, and
 //     so none is sent about a notice (RFC 3464 section 2, RFC 5321 section 4.5.5, SEC-62).
 //   - Nothing about a message that came by the API: who calls it reads events.
+//   - Nothing about a member of a mailing list: who writes to a list asks about the list, and is not
+//     told who is on it (RFC 3461 section 5.2.7.3).
 //   - What NOTIFY says about a recipient counts, whatever else is true of the message (RFC
 //     3461 section 4.1).
 //   - Else with REQUIRETLS: every failure (RFC 8689 section 4.2.1).
@@ -29,7 +31,7 @@ var occasions = [...]mail.Notify{Failed: mail.NotifyFailure, Delayed: mail.Notif
 //     plaintext (section 4.2.2).
 //   - About others nothing was asked for (docs/adr/0012, docs/adr/0015).
 func owed(m *store.Message, action Action, items []store.EventItem) []store.EventItem {
-	if m.Envelope.ReversePath.IsZero() || m.Envelope.Report || m.Meta.Method != accept.SMTP.String() {
+	if m.Envelope.ReversePath.IsZero() || m.Envelope.Report || m.Meta.Method != accept.SMTP.String() || m.Meta.MailingList != nil {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(items), func(item store.EventItem) bool { return !owedOne(m, action, &item) })
@@ -64,7 +66,7 @@ func forWantOfTLS(st *event.Status) bool {
 // candidate tells the same as far as an event alone can, so that the message need not be
 // fetched for each event there is.
 func candidate(item *store.EventItem) bool {
-	if item.Message == 0 || item.Meta.Method != accept.SMTP.String() || item.Meta.Sender == "" {
+	if item.Message == 0 || item.Meta.Method != accept.SMTP.String() || item.Meta.Sender == "" || item.Meta.MailingList != nil {
 		return false
 	}
 	action, ok := actionOf(item)
@@ -90,7 +92,8 @@ func actionOf(item *store.EventItem) (action Action, ok bool) {
 }
 
 // turnsLate reports whether with this failure it is certain that the message will be late: it
-// is not yet, and will be when it is tried the next time. So it is said once, and early.
+// is not yet, and will be when it is tried the next time. So it is said early, and once if nobody has
+// it tried out of turn.
 func turnsLate(item *store.EventItem) bool {
 	st := item.Data.Status
 	if st == nil || st.RetrySeconds == nil {

@@ -53,7 +53,7 @@ func (r *rig) open() {
 	var err error
 	r.store, err = sqlite.Open(r.Context(), sqlite.Options{Dir: r.dir, MinFree: -1})
 	r.must(err)
-	r.room = accept.New(accept.Config{Hostname: "mail.server.test", SpoolDir: r.spool}, r.store, r.store, nil, r.logger())
+	r.room = accept.New(accept.Config{Hostname: "mail.server.test", SpoolDir: r.spool, Lists: r.store}, r.store, r.store, nil, r.logger())
 }
 
 // restart ends the process and starts it anew, as far as this package can tell.

@@ -28,11 +28,11 @@ const (
 type Tail struct {
 	journal store.Journal
 
-	mu     sync.Mutex
-	low    mail.ID           // events above it are in items
-	high   mail.ID           // as far as the log was read
-	items  []store.EventItem // by id, all in (low, high]
-	more   bool              // the log went on when it was last read
+	mu    sync.Mutex
+	low   mail.ID           // events above it are in items
+	high  mail.ID           // as far as the log was read
+	items []store.EventItem // by id, all in (low, high]
+	more  bool              // the log went on when it was last read
 }
 
 var _ store.Journal = (*Tail)(nil)

@@ -108,16 +108,17 @@ func (l *Ledger) Run(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			l.flush(ctx)
+			l.Flush(ctx)
 		case <-ctx.Done():
-			l.flush(context.WithoutCancel(ctx))
+			l.Flush(context.WithoutCancel(ctx))
 			return
 		}
 	}
 }
 
-// flush stores what changed. What could not be stored is tried again the next time.
-func (l *Ledger) flush(ctx context.Context) {
+// Flush stores what changed. What could not be stored is tried again the next time. Whoever counts
+// after Run ended, as doors do while they drain, calls it in the end.
+func (l *Ledger) Flush(ctx context.Context) {
 	l.mu.Lock()
 	changed := map[string]store.KeyUse{}
 	for id, u := range l.uses {

@@ -68,7 +68,7 @@ func TestCountsSurvive(t *testing.T) {
 	if _, ok := first.Send(k, now); !ok {
 		t.Fatal("refused")
 	}
-	first.flush(t.Context())
+	first.Flush(t.Context())
 	got, err := s.KeyByHash(t.Context(), k.Hash)
 	if err != nil || got.Use != (store.KeyUse{LastUsed: now, Day: "2026-01-02", Sends: 1}) {
 		t.Fatalf("stored %+v, %v", got.Use, err)
@@ -112,6 +112,11 @@ func TestRunStoresWhatChanged(t *testing.T) {
 		<-done
 		if len(f.got) != 3 || len(f.got[0]) != 1 || len(f.got[1]) != 0 || len(f.got[2]) != 1 {
 			t.Errorf("stored %v", f.got)
+		}
+		l.Send(&store.Key{ID: "c"}, time.Now()) // of a request that a door finishes while it drains
+		l.Flush(context.Background())
+		if last := f.got[len(f.got)-1]; len(last) != 1 || last["c"].Sends != 1 {
+			t.Errorf("stored at last %v", last)
 		}
 	})
 }

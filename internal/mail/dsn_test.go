@@ -102,3 +102,15 @@ func FuzzDSNParameters(f *testing.F) {
 		}
 	})
 }
+
+// SEC-11: an original recipient can be anybody's text, and ends up in notices and terminals.
+func TestOriginalRecipientsHoldNoControls(t *testing.T) {
+	for _, s := range []string{
+		`utf-8;a\x{0A}b@x.test`, `utf-8;a\x{1B}b@x.test`, `utf-8;a\x{7F}b@x.test`, `utf-8;a\x{85}b@x.test`, `utf-8;a\x{2028}b@x.test`, `utf-8;a\x{00}b@x.test`,
+		"utf-8;a\u0085b@x.test", "utf-8;a\u2029b@x.test", "rfc822;a+0Ab@x.test", "rfc822;a+0D+0Ab@x.test", "rfc822;a+7Fb@x.test", "rfc822;a+C3+BCb@x.test",
+	} {
+		if got, err := ParseOriginalRecipient(s, true); err == nil {
+			t.Errorf("%q: got %q", s, got)
+		}
+	}
+}

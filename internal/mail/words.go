@@ -65,7 +65,7 @@ func cutEncodedWord(s string) (charset string, content []byte, length int) {
 	s = s[:min(len(s), maxEncodedWord)]
 	rest := s[2:]
 	charset, rest, ok := strings.Cut(rest, "?")
-	if !ok || len(rest) < 2 || rest[1] != '?' || !knownCharset(charset) {
+	if !ok || len(rest) < 2 || rest[1] != '?' || !KnownCharset(charset) {
 		return "", nil, 0
 	}
 	method := rest[0] | 0x20
@@ -126,7 +126,9 @@ func unhex(c byte) (byte, bool) {
 	return 0, false
 }
 
-func knownCharset(name string) bool {
+// KnownCharset reports whether the named character set, perhaps with a language behind it (RFC 2231
+// section 5), is one that [CharsetReader] decodes.
+func KnownCharset(name string) bool {
 	name, _, _ = strings.Cut(name, "*")
 	if isUnicodeName(name) {
 		return true
@@ -139,7 +141,7 @@ func isUnicodeName(name string) bool {
 	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
 }
 
-// toUTF8 decodes content, which is in a charset that knownCharset knows.
+// toUTF8 decodes content, which is in a charset that KnownCharset knows.
 func toUTF8(charset string, content []byte) string {
 	if len(content) == 0 || isUnicodeName(charset) {
 		return string(content)

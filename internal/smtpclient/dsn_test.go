@@ -2,6 +2,7 @@ package smtpclient_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sealpost/sealpost/internal/mail"
@@ -47,5 +48,31 @@ func TestDSNIsPassedOnWhereItIsOffered(t *testing.T) {
 				t.Errorf("sent %q\nwant %q", lines, c.want)
 			}
 		})
+	}
+}
+
+// SEC-15: no original recipient, wherever it comes from, is more than one parameter.
+func TestOriginalRecipientsInjectNothing(t *testing.T) {
+	var lines []string
+	s := smtptest.Start(t, smtptest.Behaviour{Extensions: []string{"DSN"}, On: func(cmd smtptest.Command) smtptest.Action {
+		if cmd.Verb == "RCPT" {
+			lines = append(lines, cmd.Line)
+		}
+		return smtptest.Action{}
+	}})
+	client := hello(t, s, config)
+	for _, original := range []string{
+		"rfc822 NOTIFY=NEVER;a@first.test", "rfc822\r\nRCPT TO:<x@rcpt.test>\r\n;a@first.test", "no semicolon", ";a@first.test", "rfc822;",
+		"utf-8;" + strings.Repeat("ü", mail.MaxOriginalRecipient/5),
+	} {
+		lines = nil
+		tx := message("a@rcpt.test")
+		tx.DSN = &mail.DSN{Recipients: map[string]mail.RecipientDSN{"a@rcpt.test": {Original: original}}}
+		if _, err := client.Send(t.Context(), tx); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(lines, []string{"RCPT TO:<a@rcpt.test>"}) {
+			t.Errorf("%q: sent %q", original, lines)
+		}
 	}
 }

@@ -202,9 +202,12 @@ func (t *transfer) writeRcpt(a mail.Address) {
 	if said.Notify != 0 {
 		t.w.WriteString(" NOTIFY=" + said.Notify.String())
 	}
-	// Written in ASCII it may have become longer than a server has to take.
-	if o := mail.OriginalRecipientParameter(said.Original); said.Original != "" && len(o) <= mail.MaxOriginalRecipient {
-		t.w.WriteString(" ORCPT=" + o)
+	// Written in ASCII it may have become longer than a server has to take. And it is read once
+	// more, so that nothing but one parameter goes out, no matter how it came about (SEC-15).
+	if o := mail.OriginalRecipientParameter(said.Original); said.Original != "" {
+		if _, err := mail.ParseOriginalRecipient(o, false); err == nil {
+			t.w.WriteString(" ORCPT=" + o)
+		}
 	}
 	t.w.WriteString("\r\n")
 }

@@ -22,6 +22,8 @@ func (ss *session) mayAuth() bool { return ss.secure || ss.server.cfg.AuthWithou
 // auth runs AUTH PLAIN (RFC 4616) or AUTH LOGIN.
 func (ss *session) auth(ctx context.Context, c command) (last bool) {
 	switch {
+	case !ss.mayAuth() && ss.server.tls != nil && !ss.server.mayTLS():
+		return ss.blunder(replyNotYet)
 	case !ss.mayAuth():
 		return ss.blunder(replyAuthPlain)
 	case !ss.helo || ss.login != "" || ss.tx.open:

@@ -77,7 +77,7 @@ func (ss *session) hello(c command) (last bool) {
 		return false
 	}
 	lines := []string{ss.server.cfg.Hostname, "PIPELINING", fmt.Sprintf("SIZE %d", accept.MaxSize), "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN"}
-	if ss.server.tls != nil && !ss.secure {
+	if ss.server.mayTLS() && !ss.secure {
 		lines = append(lines, "STARTTLS")
 	}
 	if ss.mayAuth() {
@@ -101,6 +101,8 @@ func (ss *session) startTLS(ctx context.Context, c command) (last bool) {
 		return ss.blunder(&reply{503, "5.5.1", "Already in TLS"})
 	case c.args != "":
 		return ss.blunder(&reply{501, "5.5.4", "STARTTLS takes no parameters"})
+	case !ss.server.mayTLS(): // RFC 3207 section 4
+		return ss.blunder(replyNotYet)
 	}
 	ss.say(&reply{220, "2.0.0", "Go ahead"})
 	if ss.out.Flush() != nil {
@@ -112,6 +114,7 @@ func (ss *session) startTLS(ctx context.Context, c command) (last bool) {
 		return true
 	}
 	ss.helo, ss.esmtp = false, false
+	ss.login, ss.domain = "", "" // perhaps not the client's own, where AUTH is taken in the clear
 	ss.reset()
 	return false
 }
@@ -121,6 +124,8 @@ func (ss *session) mayMail() *reply {
 	switch {
 	case ss.login != "" || ss.trusted:
 		return nil
+	case !ss.mayAuth() && ss.server.tls != nil && !ss.server.mayTLS(): // temporary: who sends 5xx bounces mail
+		return replyNotYet
 	case !ss.mayAuth() && ss.server.tls != nil:
 		return replyNoTLS
 	}

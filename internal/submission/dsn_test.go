@@ -27,7 +27,9 @@ func TestDSN(t *testing.T) {
 		c.do("RCPT TO:<b@x.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;Bob+2Bx@Y.test", "250")
 		c.do("RCPT TO:<c@x.test> NOTIFY=NEVER", "250")
 		c.do("RCPT TO:<C@x.test> notify=delay ORCPT=rfc822;c@y.test", "250") // once more: all that was asked for
-		c.do("RCPT TO:<d@x.test>", "250")
+		c.do("RCPT TO:<d@x.test> ORCPT=rfc822;first@y.test", "250")
+		c.do("RCPT TO:<d@x.test> NOTIFY=FAILURE", "250") // does not take back what was said before
+		c.do("RCPT TO:<e@x.test>", "250")
 		finish()
 		c.do("MAIL FROM:<a@example.com> RET=FULL", "250")
 		c.do("RCPT TO:<b@x.test> NOTIFY=SUCCESS", "250")
@@ -43,6 +45,7 @@ func TestDSN(t *testing.T) {
 			{Return: mail.ReturnHeader, EnvelopeID: "QQ314159+1", Recipients: map[string]mail.RecipientDSN{
 				"b@x.test": {Notify: mail.NotifySuccess | mail.NotifyFailure, Original: "rfc822;Bob+x@Y.test"},
 				"c@x.test": {Notify: mail.NotifyDelay, Original: "rfc822;c@y.test"},
+				"d@x.test": {Notify: mail.NotifyFailure, Original: "rfc822;first@y.test"},
 			}},
 			nil,
 			{Recipients: map[string]mail.RecipientDSN{"b@x.test": {Original: "utf-8;üü@y.test"}}},

@@ -144,6 +144,24 @@ func FuzzProxyHeader(f *testing.F) {
 	})
 }
 
+// SEC-03: who logged in before the handshake did not; it may have been somebody on the way.
+func TestTheHandshakeForgetsTheLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.AuthWithoutTLS = true })
+		c := r.dial(stranger, false)
+		c.want("220")
+		c.do("EHLO client.test", "250")
+		c.do("AUTH PLAIN AGFwcEBleGFtcGxlLmNvbQBzZWNyZXQ=", "235")
+		c.do("STARTTLS", "220")
+		c = c.tls()
+		c.do("EHLO client.test", "250")
+		c.do("MAIL FROM:<a@example.com>", "530 5.7.0")
+		c.do("AUTH PLAIN AGFwcEBleGFtcGxlLmNvbQBzZWNyZXQ=", "235")
+		c.do("MAIL FROM:<a@example.com>", "250")
+		c.quit()
+	})
+}
+
 // submission.auth_without_tls: passwords in the clear, where the operator wants that, and TLS still.
 func TestAuthWithoutTLS(t *testing.T) {
 	for _, certificate := range []bool{true, false} {

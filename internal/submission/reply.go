@@ -41,6 +41,7 @@ var (
 	replySequence     = &reply{503, "5.5.1", "Bad sequence of commands"}
 	replyUnknown      = &reply{500, "5.5.2", "Command not recognized"}
 	replyNoTLS        = &reply{530, "5.7.0", "Must issue a STARTTLS command first"}
+	replyNotYet       = &reply{454, "4.7.0", "TLS is not available yet, try again later"}
 	replyNoAuth       = &reply{530, "5.7.0", "Authentication required"}
 	replyRelay        = &reply{550, "5.7.1", "Relaying denied"}
 	replyLineEnd      = &reply{554, "5.6.0", "Message contains a bare CR, a bare LF or a NUL"}

@@ -39,6 +39,9 @@ type Config struct {
 	Trusted []netip.Prefix
 	// Certificate gives the server's certificate; nil: no TLS, and so, unless AuthWithoutTLS, no AUTH.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// Certified tells whether Certificate has one to give by now; nil: it always has. While it has
+	// not, STARTTLS is not offered, and whoever needs it is told to come again.
+	Certified func() bool
 	// AuthWithoutTLS offers AUTH in the clear too, where it can be read on the way.
 	AuthWithoutTLS bool
 	// Proxies are networks from which every connection begins with a PROXY header (SEC-13).
@@ -90,6 +93,11 @@ func New(cfg Config, door Door, creds Credentials, log *slog.Logger) *Server {
 		s.tls = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cfg.Certificate}
 	}
 	return s
+}
+
+// mayTLS reports whether a handshake can succeed now.
+func (s *Server) mayTLS() bool {
+	return s.tls != nil && (s.cfg.Certified == nil || s.cfg.Certified())
 }
 
 // Serve accepts connections from l until the server is shut down or ctx ends, and

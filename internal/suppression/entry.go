@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
 	"github.com/sealpost/sealpost/internal/store"
 )
 
@@ -147,10 +147,12 @@ func parseTags(given []string) ([]string, error) {
 
 // noMoment recognizes what Mailgun's Go client writes of entries that do not say when: Go's
 // zero time, in the year 1.
-func noMoment(s string) bool { return strings.Contains(s, " Jan 0001 ") || strings.HasPrefix(s, "0001-01-01") }
+func noMoment(s string) bool {
+	return strings.Contains(s, " Jan 0001 ") || strings.HasPrefix(s, "0001-01-01")
+}
 
 func parseCreated(s string) (time.Time, error) {
-	t, ok := accept.ParseTime(s)
+	t, ok := sendopt.ParseTime(s)
 	if !ok {
 		var err error
 		t, err = time.Parse(time.RFC3339, s)

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/mail"
+	"github.com/sealpost/sealpost/internal/sendopt"
 )
 
 // Params are the parameters of a call that takes no message: body before query.
@@ -110,7 +110,7 @@ func ParseDate(s string) (time.Time, error) {
 	if s != "" && s[0] >= '0' && s[0] <= '9' && !strings.Contains(s, " ") {
 		t, ok = parseEpoch(s)
 	} else {
-		t, ok = accept.ParseTime(s)
+		t, ok = sendopt.ParseTime(s)
 	}
 	if !ok || t.Year() < 1970 || t.Year() > 9999 {
 		return time.Time{}, fmt.Errorf("%s is not an RFC-2822 compliant date", Shown(s))

@@ -23,6 +23,7 @@ var update = flag.Bool("update", false, "rewrite the answers in testdata")
 
 // A rig is the surface on a real store and a real room, with a worker if it runs.
 type rig struct {
+	ended   endings
 	store   *sqlite.Store
 	room    *suppression.Room
 	surface *Surface
@@ -44,11 +45,12 @@ func newRig(t testing.TB) *rig {
 		}
 	})
 	log := slog.New(slog.DiscardHandler)
-	room, err := suppression.Open(t.Context(), filepath.Join(dir, "imports"), s, log)
+	ended := make(endings, 10)
+	room, err := suppression.Open(t.Context(), filepath.Join(dir, "imports"), told{s, ended}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rg := &rig{store: s, room: room, surface: New(s, room), domains: map[string]int64{}}
+	rg := &rig{ended: ended, store: s, room: room, surface: New(s, room), domains: map[string]int64{}}
 	for _, name := range []string{"example.com", "example.org"} {
 		d := store.Domain{Name: name, State: store.DomainActive}
 		if err := s.CreateDomain(t.Context(), &d); err != nil {
@@ -74,6 +76,23 @@ func newRig(t testing.TB) *rig {
 	d := door.New(door.Config{PublicURL: "https://mail.example.net", SpoolDir: t.TempDir()}, door.Deps{Keys: s, Domains: s, Log: log}, rg.surface.Routes())
 	rg.handler = d.Handler()
 	return rg
+}
+
+// endings has a word for every import that ended.
+type endings chan struct{}
+
+// told is a store that tells of imports that ended.
+type told struct {
+	*sqlite.Store
+	ended endings
+}
+
+func (s told) AdvanceImport(ctx context.Context, im *store.Import, entries []store.Suppression) error {
+	err := s.Store.AdvanceImport(ctx, im, entries)
+	if im.State != store.ImportRunning {
+		s.ended <- struct{}{}
+	}
+	return err
 }
 
 // work runs the room until the test ends.

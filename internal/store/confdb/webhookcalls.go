@@ -201,7 +201,7 @@ func (db *DB) WebhookAttempts(ctx context.Context, q store.WebhookAttemptQuery) 
 		marks = append(marks, "$"+strconv.Itoa(len(args)))
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT target_id, at, event_id, kind, attempt, outcome, status, latency, error, answer FROM webhook_attempt
-		WHERE target_id IN (`+strings.Join(marks, ", ")+`) AND ($1 = 0 OR event_id = $1) ORDER BY id DESC LIMIT $2`, args...)
+		WHERE target_id IN (`+strings.Join(marks, ", ")+`) AND (event_id = $1 OR $1 = 0) ORDER BY id DESC LIMIT $2`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read webhook attempts: %w", err)
 	}

@@ -38,7 +38,8 @@ func (s *Store) openNumbers(ctx context.Context) error {
 	if classify(err) != corruptError {
 		return err
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
+	// The log goes first: beside a new file it would be taken for its own, if we stopped in between.
+	for _, suffix := range []string{"-wal", "-shm", ""} {
 		if err := os.Rename(path+suffix, path+suffix+".damaged"); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("set %s aside: %w", numbersName, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -201,6 +202,56 @@ func TestFullDiskBatch(t *testing.T) {
 	all := newBatch(s, 60, false)
 	if err := s.AcceptAll(t.Context(), all); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// REL-03 for what is shared: a base that is damaged, cut or gone gives no wrong octet to any
+// of those that have it, nor does a damaged delta; and those that have it not are whole.
+func TestDamagedBaseIsAnError(t *testing.T) {
+	for name, big := range map[string]bool{"inline": false, "file": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := testDir(t)
+			s := openTest(t, Options{Dir: dir})
+			all := newBatch(s, 10, big)
+			if err := s.AcceptAll(t.Context(), all); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			day, file := filepath.Join(dir, all[0].ID.Day()+daySuffix), s.bigPath(all[0].ID)
+			damage := map[string]func(){
+				"base missing":   func() { alter(t, day, "DELETE FROM base") },
+				"base too short": func() { alter(t, day, "UPDATE base SET size = size - 1") },
+				"cut delta":      func() { alter(t, day, "UPDATE body SET data = substr(data, 1, length(data) - 1) WHERE codec = 3") },
+				"wrong length":   func() { alter(t, day, "UPDATE body SET size = size + 1 WHERE codec = 3") },
+				"wrong sum":      func() { alter(t, day, "UPDATE body SET sum = zeroblob(32) WHERE codec = 3") },
+			}
+			if big {
+				damage["flipped octet"] = func() { overwrite(t, file, inlineMax, "X") }
+				damage["cut"] = func() { os.Truncate(file, inlineMax) }
+				damage["file missing"] = func() { os.Remove(file) }
+			} else {
+				damage["flipped octet"] = func() {
+					alter(t, day, "UPDATE base SET data = CAST(substr(data, 1, 9) || x'41' || substr(data, 11) AS BLOB)")
+				}
+			}
+			for how, do := range damage {
+				t.Run(how, func(t *testing.T) {
+					kept := copyDir(t, dir)
+					do()
+					s := openTest(t, Options{Dir: dir})
+					for i, m := range all {
+						got, err := readContent(s, m)
+						if alone := m.Content.Base == nil; alone != (err == nil) || !alone && (got != "" || errors.Is(err, store.ErrNotFound)) {
+							t.Errorf("%d: got %d octets, error %v", i, len(got), err)
+						}
+					}
+					s.Close()
+					if err := errors.Join(os.RemoveAll(dir), os.Rename(kept, dir)); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+		})
 	}
 }
 

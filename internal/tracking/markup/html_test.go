@@ -62,6 +62,7 @@ func TestFollowed(t *testing.T) {
 		{"https://", ""}, {"https:///x", ""}, {"https://:80/x", ""}, {"http:", ""}, {"http", ""}, {"", ""}, {"http:/x", ""},
 		{"httpx://example.com", ""}, {"mailto:a@example.com", ""}, {"tel:+49", ""}, {"#top", ""}, {"cid:x", ""}, {"data:,x", ""},
 		{"https://example.com/\x01/", ""}, {"https://example.com/\x00/", ""}, {"https://exam\\ple.com", ""},
+		{`https://exam"ple.com`, ""}, {"https://exam<ple.com", ""}, {"https://exam>ple.com", ""}, {`https://example.com\@example.org/`, ""},
 		{"https://example.com/" + strings.Repeat("x", MaxURL), ""},
 		{"https://example.com/" + strings.Repeat("x", MaxURL-20), "https://example.com/" + strings.Repeat("x", MaxURL-20)},
 	}

@@ -1,4 +1,4 @@
-package accept
+package sendopt
 
 import (
 	"bytes"
@@ -14,12 +14,12 @@ import (
 // variable takes one user variable. Given twice, the last one counts.
 func (p *optionReader) variable(name, value string) error {
 	if name == "" || !utf8.ValidString(name) || !utf8.ValidString(value) {
-		return invalid("v:%s is not valid UTF-8 or has no name", printable(name))
+		return invalid("v:%s is not valid UTF-8 or has no name", Printable(name))
 	}
-	if p.o.variables == nil {
-		p.o.variables = map[string]string{}
+	if p.o.Variables == nil {
+		p.o.Variables = map[string]string{}
 	}
-	p.o.variables[name] = value
+	p.o.Variables[name] = value
 	return nil
 }
 
@@ -27,7 +27,7 @@ func (p *optionReader) variable(name, value string) error {
 func (p *optionReader) variablesJSON(f compose.Field) error {
 	object, err := strictjson.Object(f.Value)
 	if err != nil {
-		return invalid("%s is not a valid JSON object: %v", printable(f.Name), err)
+		return invalid("%s is not a valid JSON object: %v", Printable(f.Name), err)
 	}
 	for name, value := range object {
 		if err := p.variable(name, strictjson.Text(value)); err != nil {
@@ -37,9 +37,24 @@ func (p *optionReader) variablesJSON(f compose.Field) error {
 	return nil
 }
 
-// variablesHeader writes variables as the value of an X-Mailgun-Variables field,
+// ParameterVariables returns the user variables among the parameters of an API call that [Parse] has
+// taken; nil if there are none.
+func ParameterVariables(params []compose.Field) map[string]string {
+	p := optionReader{seen: map[string]string{}}
+	for _, f := range params {
+		switch optionKey(f.Name) {
+		case "v:":
+			_ = p.variable(strings.TrimPrefix(f.Name[1:], ":"), f.Value) // checked before
+		case "variables":
+			_ = p.variablesJSON(f)
+		}
+	}
+	return p.o.Variables
+}
+
+// VariablesHeader writes variables as the value of an X-Mailgun-Variables field,
 // ASCII only; empty if there are none.
-func variablesHeader(variables map[string]string) string {
+func VariablesHeader(variables map[string]string) string {
 	if len(variables) == 0 {
 		return ""
 	}

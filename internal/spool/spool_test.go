@@ -1,4 +1,4 @@
-package accept
+package spool
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		s := newSpool(dir, 1<<20)
+		s := New(dir, 1<<20)
 		defer s.Close()
 		var want []byte
 		for range rapid.IntRange(0, 12).Draw(t, "writes") {
@@ -25,10 +25,10 @@ func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 			}
 			want = append(want, p...)
 		}
-		if err := iotest.TestReader(s.reader(), want); err != nil {
+		if err := iotest.TestReader(s.Reader(), want); err != nil {
 			t.Fatal(err)
 		}
-		got, err := io.ReadAll(s.section(int64(len(want)/3), int64(len(want)/2)))
+		got, err := io.ReadAll(s.Section(int64(len(want)/3), int64(len(want)/2)))
 		if err != nil || !bytes.Equal(got, want[len(want)/3:][:len(want)/2]) {
 			t.Fatalf("section differs, %v", err)
 		}
@@ -43,12 +43,12 @@ func TestSpoolGivesBackWhatWasWritten(t *testing.T) {
 }
 
 func TestSpoolRefusesMoreThanItsLimit(t *testing.T) {
-	s := newSpool(t.TempDir(), 10)
+	s := New(t.TempDir(), 10)
 	defer s.Close()
 	if _, err := s.Write(make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Write([]byte{1}); !errors.Is(err, errTooLarge) {
-		t.Errorf("got %v, want errTooLarge", err)
+	if _, err := s.Write([]byte{1}); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("got %v, want ErrTooLarge", err)
 	}
 }

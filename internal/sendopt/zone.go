@@ -1,4 +1,4 @@
-package accept
+package sendopt
 
 import (
 	"regexp"
@@ -10,12 +10,12 @@ import (
 	"github.com/sealpost/sealpost/internal/merge"
 )
 
-// zoneVariable is the recipient variable, or else the user variable, that holds the time zone of a
+// ZoneVariable is the recipient variable, or else the user variable, that holds the time zone of a
 // recipient by its IANA name, such as Europe/Berlin.
-const zoneVariable = "timezone"
+const ZoneVariable = "timezone"
 
-// A clock is a time of the day in a recipient's zone, of o:time-zone-localize.
-type clock struct {
+// A Clock is a time of the day in a recipient's zone, of o:time-zone-localize. The zero value is none.
+type Clock struct {
 	set          bool
 	hour, minute int
 }
@@ -23,10 +23,10 @@ type clock struct {
 var clockPattern = regexp.MustCompile(`^(\d{1,2}):([0-5]\d) ?([ap]m)?$`)
 
 // parseClock reads HH:mm, or hh:mm with am or pm.
-func parseClock(s string) (c clock, ok bool) {
+func parseClock(s string) (c Clock, ok bool) {
 	m := clockPattern.FindStringSubmatch(strings.ToLower(strings.TrimSpace(s)))
 	if m == nil {
-		return clock{}, false
+		return Clock{}, false
 	}
 	c.set = true
 	c.hour, _ = strconv.Atoi(m[1])
@@ -46,7 +46,7 @@ func parseClock(s string) (c clock, ok bool) {
 
 // next returns the first moment from the given one on when clocks in the zone show the time.
 // Where clocks leap over it, it is as much later as they leap; where they show it twice, it is one of the two.
-func (c clock) next(from time.Time, zone *time.Location) time.Time {
+func (c Clock) next(from time.Time, zone *time.Location) time.Time {
 	y, m, d := from.In(zone).Date()
 	for day := d; ; day++ {
 		if t := time.Date(y, m, day, c.hour, c.minute, 0, 0, zone); !t.Before(from) {
@@ -55,31 +55,32 @@ func (c clock) next(from time.Time, zone *time.Location) time.Time {
 	}
 }
 
-// zones reads time zones once for each name.
-type zoneCache map[string]*time.Location
+// Zones reads time zones once for each name. It is made by Zones{} for the letters of one submission, and
+// not safe for concurrent use.
+type Zones map[string]*time.Location
 
-func (z zoneCache) of(name string) (*time.Location, error) {
+func (z Zones) of(name string) (*time.Location, error) {
 	if zone, ok := z[name]; ok {
 		return zone, nil
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || len(name) > 64 || strings.EqualFold(name, "local") { // the server's zone is nobody's business
-		return nil, invalid("%s is not a time zone: variable '%s' must hold a name like Europe/Berlin", printable(name), zoneVariable)
+		return nil, invalid("%s is not a time zone: variable '%s' must hold a name like Europe/Berlin", Printable(name), ZoneVariable)
 	}
 	z[name] = zone
 	return zone, nil
 }
 
-// due returns when a letter for a person is to be sent: zero is now. Without a time of the day it is
-// the moment asked for; with one, the next time it is that late where the person lives. Where that is not known
-// it is UTC.
-func (j *job) due(person *merge.Person, zones zoneCache) (time.Time, error) {
-	if !j.opts.localTime.set {
-		return j.opts.due, nil
+// DueFor returns when a letter for a person, or with nil for everybody, is to be sent: zero is now. Without a time of
+// the day it is the moment asked for; with one, the next time it is that late where the person lives. Where that is
+// not known it is UTC. An *Error if the person's zone does not exist.
+func (o *Options) DueFor(person *merge.Person, now time.Time, zones Zones) (time.Time, error) {
+	if !o.LocalTime.set {
+		return o.Due, nil
 	}
-	name := j.opts.variables[zoneVariable]
+	name := o.Variables[ZoneVariable]
 	if person != nil {
-		if v, ok := person.Values[zoneVariable]; ok {
+		if v, ok := person.Values[ZoneVariable]; ok {
 			name = v
 		} else {
 			name = merge.Parse(name).Fill(person)
@@ -89,11 +90,11 @@ func (j *job) due(person *merge.Person, zones zoneCache) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	from := j.now
-	if !j.opts.due.IsZero() {
-		from = j.opts.due
+	from := now
+	if !o.Due.IsZero() {
+		from = o.Due
 	}
-	return j.opts.localTime.next(from, zone), nil
+	return o.LocalTime.next(from, zone), nil
 }
 
 var periodPattern = regexp.MustCompile(`^(\d{1,3})h$`)
@@ -107,5 +108,5 @@ func (p *optionReader) optimizePeriod(name, value string) error {
 			return nil
 		}
 	}
-	return invalid("%s must be from 24h to 72h", printable(name))
+	return invalid("%s must be from 24h to 72h", Printable(name))
 }

@@ -1,4 +1,4 @@
-package accept
+package sendopt
 
 import (
 	"math"
@@ -60,13 +60,13 @@ func ParseTime(s string) (t time.Time, ok bool) {
 func (p *optionReader) deliveryTime(value string) error {
 	t, ok := ParseTime(value)
 	if !ok {
-		return invalid("%s is not an RFC-2822 compliant date", printable(value))
+		return invalid("%s is not an RFC-2822 compliant date", Printable(value))
 	}
 	if t.After(p.now.Add(p.horizon)) {
-		return invalid("%s is too far ahead, messages can be scheduled up to %s in advance", printable(value), p.horizon)
+		return invalid("%s is too far ahead, messages can be scheduled up to %s in advance", Printable(value), p.horizon)
 	}
 	if t.After(p.now) {
-		p.o.due = t
+		p.o.Due = t
 	}
 	return nil
 }
@@ -83,8 +83,8 @@ func (p *optionReader) deliverWithin(name, value string) error {
 		d = time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 	}
 	if d < minWithin || d > maxWithin {
-		return invalid("%s must be like 1h30m, from 5m to 24h", printable(name))
+		return invalid("%s must be like 1h30m, from 5m to 24h", Printable(name))
 	}
-	p.o.within = d
+	p.o.Within = d
 	return nil
 }

@@ -1,4 +1,4 @@
-package accept
+package spool
 
 import (
 	"errors"
@@ -16,16 +16,16 @@ const (
 	spoolMemory = 256 << 10 // more goes to a file
 )
 
-// errTooLarge is what a spool returns when more is written than it may hold.
-var errTooLarge = errors.New("content is too large")
+// ErrTooLarge is what a spool returns when more is written than it may hold.
+var ErrTooLarge = errors.New("content is too large")
 
 // chunks are the buffers of spools in memory.
 var chunks = sync.Pool{New: func() any { return new([spoolChunk]byte) }}
 
-// A spool keeps octets between two passes over them: in memory while they are
+// A Spool keeps octets between two passes over them: in memory while they are
 // few, then in a file that no longer has a name, so that nothing is left behind
 // when the process dies. It is written by one goroutine and then read, by any number.
-type spool struct {
+type Spool struct {
 	dir   string
 	limit int64 // octets it may hold
 
@@ -34,15 +34,15 @@ type spool struct {
 	file *os.File
 }
 
-// newSpool returns an empty spool for up to limit octets, with its file, if it
+// New returns an empty spool for up to limit octets, with its file, if it
 // needs one, in dir.
-func newSpool(dir string, limit int64) *spool { return &spool{dir: dir, limit: limit} }
+func New(dir string, limit int64) *Spool { return &Spool{dir: dir, limit: limit} }
 
-// Write appends p. It returns errTooLarge past the limit, and an error that
+// Write appends p. It returns ErrTooLarge past the limit, and an error that
 // wraps store.ErrFull when the disk is full.
-func (s *spool) Write(p []byte) (int, error) {
+func (s *Spool) Write(p []byte) (int, error) {
 	if s.size+int64(len(p)) > s.limit {
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	if s.file == nil && s.size+int64(len(p)) > spoolMemory {
 		if err := s.toFile(); err != nil {
@@ -67,7 +67,7 @@ func (s *spool) Write(p []byte) (int, error) {
 }
 
 // toFile moves what is in memory to a new file.
-func (s *spool) toFile() error {
+func (s *Spool) toFile() error {
 	f, err := os.CreateTemp(s.dir, "spool-")
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *spool) toFile() error {
 }
 
 // ReadAt implements io.ReaderAt.
-func (s *spool) ReadAt(p []byte, off int64) (int, error) {
+func (s *Spool) ReadAt(p []byte, off int64) (int, error) {
 	if s.file != nil {
 		return s.file.ReadAt(p, off)
 	}
@@ -105,14 +105,14 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// section returns the octets from start on, n of them.
-func (s *spool) section(start, n int64) *io.SectionReader { return io.NewSectionReader(s, start, n) }
+// Section returns the octets from start on, n of them.
+func (s *Spool) Section(start, n int64) *io.SectionReader { return io.NewSectionReader(s, start, n) }
 
-// reader returns all octets.
-func (s *spool) reader() *io.SectionReader { return s.section(0, s.size) }
+// Reader returns all octets.
+func (s *Spool) Reader() *io.SectionReader { return s.Section(0, s.size) }
 
 // Close gives the memory or the file back. Nothing may read the spool any more.
-func (s *spool) Close() error {
+func (s *Spool) Close() error {
 	s.release()
 	s.size = 0
 	if s.file == nil {
@@ -123,7 +123,7 @@ func (s *spool) Close() error {
 	return f.Close()
 }
 
-func (s *spool) release() {
+func (s *Spool) release() {
 	for _, c := range s.mem {
 		chunks.Put(c)
 	}

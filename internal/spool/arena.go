@@ -1,4 +1,4 @@
-package accept
+package spool
 
 import (
 	"bytes"
@@ -24,16 +24,16 @@ const (
 	maxTwins = 8
 )
 
-// An arena holds the octets of all letters of one submission. The copies of a newsletter differ in
+// An Arena holds the octets of all letters of one submission. The copies of a newsletter differ in
 // a few lines; so the first letter is kept as it is, and of each further one only the lines that the
 // first does not have, with a list of where in the first the others are. A
 // thousand copies then take the room of one and a little, here and in the store.
 //
 // Letters may be written at the same time, once the first was learned. After that
 // the arena is only read.
-type arena struct {
+type Arena struct {
 	mu    sync.Mutex // while letters are written
-	spool *spool
+	spool *Spool
 
 	base  *store.Content // the first letter without its prefix; nil until it is learned
 	seed  maphash.Seed
@@ -43,30 +43,30 @@ type arena struct {
 	users atomic.Int64 // letters that are not done
 }
 
-// newArena returns an empty arena for letters of up to limit octets together, with its
+// NewArena returns an empty arena for letters of up to limit octets together, with its
 // file, if it needs one, in dir.
-func newArena(dir string, limit int64) *arena {
-	return &arena{spool: newSpool(dir, limit), seed: maphash.MakeSeed()}
+func NewArena(dir string, limit int64) *Arena {
+	return &Arena{spool: New(dir, limit), seed: maphash.MakeSeed()}
 }
 
-// share says how many letters use the arena from now on; each gives it up by release.
-func (a *arena) share(letters int) { a.users.Store(int64(letters)) }
+// Share says how many letters use the arena from now on; each gives it up by Release. None may be read after that.
+func (a *Arena) Share(letters int) { a.users.Store(int64(letters)) }
 
-// release gives up a letter. With the last one the octets are gone.
-func (a *arena) release() {
+// Release gives up a letter. With the last one the octets are gone.
+func (a *Arena) Release() {
 	if a.users.Add(-1) == 0 {
 		a.spool.Close()
 	}
 }
 
-// abandon gives up all letters.
-func (a *arena) abandon() { a.spool.Close() }
+// Abandon gives up all letters.
+func (a *Arena) Abandon() { a.spool.Close() }
 
-// learn makes what was written so far the first letter, to which others are compared.
-func (a *arena) learn() error {
+// Learn makes what was written so far the first letter, to which others are compared.
+func (a *Arena) Learn() error {
 	size := a.spool.size
 	a.base = &store.Content{Size: size, Open: func() (io.ReadCloser, error) {
-		return io.NopCloser(a.spool.section(0, size)), nil
+		return io.NopCloser(a.spool.Section(0, size)), nil
 	}}
 	a.every = uint64(size/(maxLines*40) + 1)
 	a.lines = map[uint64][]int64{}
@@ -77,7 +77,7 @@ func (a *arena) learn() error {
 		}
 		return nil
 	}}
-	if _, err := io.Copy(&s, onlyReader{a.spool.reader()}); err != nil {
+	if _, err := io.Copy(&s, onlyReader{a.spool.Reader()}); err != nil {
 		return err
 	}
 	return s.end()
@@ -87,7 +87,7 @@ func (a *arena) learn() error {
 type onlyReader struct{ io.Reader }
 
 // read reads a part of the first letter.
-func (a *arena) read(p []byte, off int64) (int, error) {
+func (a *Arena) read(p []byte, off int64) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n, err := a.spool.ReadAt(p[:min(int64(len(p)), max(a.base.Size-off, 0))], off)
@@ -98,7 +98,7 @@ func (a *arena) read(p []byte, off int64) (int, error) {
 }
 
 // add appends octets of a letter's own and returns where they are.
-func (a *arena) add(p []byte) (at int64, err error) {
+func (a *Arena) add(p []byte) (at int64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at = a.spool.size
@@ -106,14 +106,15 @@ func (a *arena) add(p []byte) (at int64, err error) {
 	return at, err
 }
 
-// A run is a part of a letter: octets of the spool.
-type run struct{ at, size int64 }
+// A Run is a part of a letter: octets of the spool.
+type Run struct{ at, size int64 }
 
-// A letterWriter takes the octets of one letter, in canonical lines.
-type letterWriter struct {
-	a     *arena
+// A Writer takes the octets of one letter, in canonical lines. It is of one goroutine; several may write at
+// the same time once the first letter was learned.
+type Writer struct {
+	a     *Arena
 	only  bool // there is no other letter to compare with, ever
-	runs  []run
+	runs  []Run
 	size  int64
 	split lineSplitter
 
@@ -125,15 +126,15 @@ type letterWriter struct {
 	pageAt int64
 }
 
-// writer returns a writer for a letter; only says that it is the only one.
-func (a *arena) writer(only bool) *letterWriter {
-	w := &letterWriter{a: a, only: only}
+// Writer returns a writer for a letter; only says that it is the only one there will be.
+func (a *Arena) Writer(only bool) *Writer {
+	w := &Writer{a: a, only: only}
 	w.split.each = w.line
 	return w
 }
 
 // Write takes the next octets.
-func (w *letterWriter) Write(p []byte) (int, error) {
+func (w *Writer) Write(p []byte) (int, error) {
 	if w.a.base != nil {
 		return w.split.Write(p)
 	}
@@ -147,7 +148,7 @@ func (w *letterWriter) Write(p []byte) (int, error) {
 
 // line takes one line: it is in the first letter where it was expected, or
 // somewhere else, or nowhere.
-func (w *letterWriter) line(line []byte, _ int64) error {
+func (w *Writer) line(line []byte, _ int64) error {
 	size := int64(len(line))
 	same, err := w.same(w.next, line)
 	if err != nil {
@@ -182,14 +183,14 @@ func (w *letterWriter) line(line []byte, _ int64) error {
 }
 
 // share notes octets that the first letter has.
-func (w *letterWriter) share(at, size int64) error {
+func (w *Writer) share(at, size int64) error {
 	w.append(at, size)
 	w.next = at + size
 	return nil
 }
 
 // keep notes octets that the letter has for itself.
-func (w *letterWriter) keep(p []byte) error {
+func (w *Writer) keep(p []byte) error {
 	at, size := int64(len(w.own)), int64(len(p))
 	w.own = append(w.own, p...)
 	if n := len(w.pending); n > 0 && w.pending[n-1] == len(w.runs)-1 {
@@ -197,7 +198,7 @@ func (w *letterWriter) keep(p []byte) error {
 		w.size += size
 	} else {
 		w.pending = append(w.pending, len(w.runs))
-		w.runs = append(w.runs, run{at, size})
+		w.runs = append(w.runs, Run{at, size})
 		w.size += size
 	}
 	if len(w.own) < ownBuffer {
@@ -207,7 +208,7 @@ func (w *letterWriter) keep(p []byte) error {
 }
 
 // flush brings octets of its own to the arena.
-func (w *letterWriter) flush() error {
+func (w *Writer) flush() error {
 	if len(w.own) == 0 {
 		return nil
 	}
@@ -219,7 +220,7 @@ func (w *letterWriter) flush() error {
 	return err
 }
 
-func (w *letterWriter) append(at, size int64) {
+func (w *Writer) append(at, size int64) {
 	w.size += size
 	last := len(w.runs) - 1
 	own := len(w.pending) > 0 && w.pending[len(w.pending)-1] == last
@@ -227,11 +228,11 @@ func (w *letterWriter) append(at, size int64) {
 		w.runs[last].size += size
 		return
 	}
-	w.runs = append(w.runs, run{at, size})
+	w.runs = append(w.runs, Run{at, size})
 }
 
 // same reports whether the first letter has the line at a place.
-func (w *letterWriter) same(at int64, line []byte) (bool, error) {
+func (w *Writer) same(at int64, line []byte) (bool, error) {
 	if at+int64(len(line)) > w.a.base.Size {
 		return false, nil
 	}
@@ -240,7 +241,7 @@ func (w *letterWriter) same(at int64, line []byte) (bool, error) {
 }
 
 // skip returns where the line ends that stands at a place of the first letter.
-func (w *letterWriter) skip(at int64) (int64, error) {
+func (w *Writer) skip(at int64) (int64, error) {
 	have, err := w.look(at, 1000) // a line has at most 998 octets and its end
 	if err != nil {
 		return at, err
@@ -252,7 +253,7 @@ func (w *letterWriter) skip(at int64) (int64, error) {
 }
 
 // look returns up to n octets of the first letter.
-func (w *letterWriter) look(at int64, n int) ([]byte, error) {
+func (w *Writer) look(at int64, n int) ([]byte, error) {
 	if at < w.pageAt || at+int64(n) > w.pageAt+int64(len(w.page)) {
 		if w.page == nil {
 			w.page = make([]byte, 0, window)
@@ -267,8 +268,9 @@ func (w *letterWriter) look(at int64, n int) ([]byte, error) {
 	return w.page[start:min(start+int64(n), int64(len(w.page)))], nil
 }
 
-// content ends the letter and returns it with a prefix before it.
-func (w *letterWriter) content(prefix string) (store.Content, error) {
+// Content ends the letter and returns it with a prefix before it. It can be opened, as often as is needed, until the
+// arena is given up.
+func (w *Writer) Content(prefix string) (store.Content, error) {
 	if err := w.split.end(); err != nil {
 		return store.Content{}, err
 	}
@@ -282,15 +284,19 @@ func (w *letterWriter) content(prefix string) (store.Content, error) {
 		Open: func() (io.ReadCloser, error) {
 			readers := []io.Reader{strings.NewReader(prefix)}
 			for _, r := range runs {
-				readers = append(readers, spool.section(r.at, r.size))
+				readers = append(readers, spool.Section(r.at, r.size))
 			}
 			return io.NopCloser(io.MultiReader(readers...)), nil
 		},
 	}, nil
 }
 
-// shared says of the content of a letter what of it the first letter has as well.
-func (a *arena) shared(c *store.Content, runs []run) {
+// Runs returns of what the letter consists, once Content has ended it; see [Arena.Shared].
+func (w *Writer) Runs() []Run { return w.runs }
+
+// Shared says of the content of a letter what of it the first letter has as well. Where
+// there is one letter only it says nothing.
+func (a *Arena) Shared(c *store.Content, runs []Run) {
 	if a.base == nil {
 		return
 	}

@@ -1,6 +1,7 @@
-package accept
+package sendopt
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -31,37 +32,37 @@ func TestParseTime(t *testing.T) {
 
 func TestDeliveryTimes(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	parse := func(pairs ...string) (options, error) {
-		return parseOptions(fields(pairs...), nil, now, defaultHorizon)
+	parse := func(pairs ...string) (Options, error) {
+		return Parse(fields(pairs...), nil, now, horizon)
 	}
-	if o, err := parse("o:deliverytime", "1738709043"); err != nil || !o.due.IsZero() {
-		t.Errorf("the past is %v, %v; want now", o.due, err)
+	if o, err := parse("o:deliverytime", "1738709043"); err != nil || !o.Due.IsZero() {
+		t.Errorf("the past is %v, %v; want now", o.Due, err)
 	}
-	if o, err := parse("o:deliverytime", "Mon, 23 Nov 2026 13:00:00 GMT"); err != nil || o.due.Sub(now) != time.Hour {
-		t.Errorf("in an hour is %v, %v", o.due, err)
+	if o, err := parse("o:deliverytime", "Mon, 23 Nov 2026 13:00:00 GMT"); err != nil || o.Due.Sub(now) != time.Hour {
+		t.Errorf("in an hour is %v, %v", o.Due, err)
 	}
 	for value, want := range map[string]time.Duration{"5m": 5 * time.Minute, "24h": 24 * time.Hour, "1h30m": 90 * time.Minute, "90m": 90 * time.Minute, "1H": time.Hour} {
-		if o, err := parse("o:deliver-within", value); err != nil || o.within != want {
-			t.Errorf("%s is %v, %v", value, o.within, err)
+		if o, err := parse("o:deliver-within", value); err != nil || o.Within != want {
+			t.Errorf("%s is %v, %v", value, o.Within, err)
 		}
 	}
 	for _, value := range []string{"4m", "24h1m", "h", "1d", "30m1h", "-1h", "1h 30m", "99999h"} {
 		if o, err := parse("o:deliver-within", value); err == nil {
-			t.Errorf("%s is %v", value, o.within)
+			t.Errorf("%s is %v", value, o.Within)
 		}
 	}
 }
 
 func TestTagsAreCleaned(t *testing.T) {
-	o, err := parseOptions(fields("o:tag", "Wélcome", "o:TAG", "wlcome", "o:tag", " ", "o:tag", "b"), nil, time.Now(), defaultHorizon)
-	if err != nil || strings.Join(o.tags, ",") != "Wlcome,b" {
-		t.Errorf("%q, %v", o.tags, err)
+	o, err := Parse(fields("o:tag", "Wélcome", "o:TAG", "wlcome", "o:tag", " ", "o:tag", "b"), nil, time.Now(), horizon)
+	if err != nil || strings.Join(o.Tags, ",") != "Wlcome,b" {
+		t.Errorf("%q, %v", o.Tags, err)
 	}
 }
 
 func TestVariablesHeaderIsASCIIAndReadsBack(t *testing.T) {
 	in := map[string]string{"a": "ü", "b": "😀 \u2028 <&>", "c": "line\nbreak \"q\""}
-	header := variablesHeader(in)
+	header := VariablesHeader(in)
 	for i := range len(header) {
 		if header[i] < ' ' || header[i] > '~' {
 			t.Fatalf("%q is not ASCII", header)
@@ -85,13 +86,23 @@ func FuzzParseOptions(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, value string) {
 		now := time.Unix(1_800_000_000, 0)
 		for _, both := range [][2][]compose.Field{{fields(name, value), nil}, {nil, fields(name, value)}} {
-			o, err := parseOptions(both[0], both[1], now, defaultHorizon)
-			if e, ok := asError(err); err != nil && (!ok || strings.ContainsAny(e.Message, "\r\n\x00")) {
+			o, err := Parse(both[0], both[1], now, horizon)
+			if e, ok := errors.AsType[*Error](err); err != nil && (!ok || strings.ContainsAny(e.Problem, "\r\n\x00")) {
 				t.Fatalf("%q=%q: %v", name, value, err)
 			}
-			if !o.due.IsZero() && (!o.due.After(now) || o.due.After(now.Add(defaultHorizon))) {
-				t.Errorf("%q is due %v", value, o.due)
+			if !o.Due.IsZero() && (!o.Due.After(now) || o.Due.After(now.Add(horizon))) {
+				t.Errorf("%q is due %v", value, o.Due)
 			}
 		}
 	})
+}
+
+const horizon = 3 * 24 * time.Hour
+
+func fields(pairs ...string) []compose.Field {
+	var list []compose.Field
+	for i := 0; i < len(pairs); i += 2 {
+		list = append(list, compose.Field{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return list
 }
