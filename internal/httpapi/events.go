@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -123,10 +124,11 @@ func (a *API) read(ctx context.Context, q store.EventQuery, none bool) (items []
 	for limit := q.Limit; ; q.Limit = limit - len(items) {
 		p, err := a.deps.Events.Events(ctx, q)
 		if err != nil {
-			if ctx.Err() != nil && len(items) == 0 {
+			slow := ctx.Err() != nil || errors.Is(err, store.ErrSlow)
+			if slow && len(items) == 0 {
 				return nil, 0, errSlowSearch
 			}
-			if ctx.Err() == nil {
+			if !slow {
 				return nil, 0, err
 			}
 			return items, *bound, nil // what was found until the time was up

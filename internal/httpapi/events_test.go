@@ -282,6 +282,39 @@ func (s scanLimited) Events(ctx context.Context, q store.EventQuery) (store.Even
 	return s.fakeStore.Events(ctx, q)
 }
 
+// slowAfter is a store that runs out of time after so many reads.
+type slowAfter struct {
+	*fakeStore
+	reads *int
+}
+
+func (s slowAfter) Events(ctx context.Context, q store.EventQuery) (store.EventPage, error) {
+	if *s.reads--; *s.reads < 0 {
+		return store.EventPage{}, fmt.Errorf("list events: %w", store.ErrSlow)
+	}
+	q.Scan = 3
+	return s.fakeStore.Events(ctx, q)
+}
+
+// A search that the store has no time for is answered with what was found, and if that is nothing, with
+// 503: an empty page would say that there is nothing.
+func TestSlowStore(t *testing.T) {
+	rg := newRig(t)
+	rg.fill(50, now)
+	for reads, want := range map[int]int{0: 0, 2: 6} {
+		rg.api.deps.Events = slowAfter{rg.store, &reads}
+		if want == 0 {
+			if w := rg.call("admin", "GET", "/v3/example.com/events", nil); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), errSlowSearch.Message) {
+				t.Errorf("answered %d %s", w.Code, w.Body)
+			}
+			continue
+		}
+		if p := rg.page(t, "/v3/example.com/events"); len(p.Items) != want || p.Paging.Next == "" {
+			t.Errorf("found %d, next page %q", len(p.Items), p.Paging.Next)
+		}
+	}
+}
+
 // An expression that no event can match is answered without looking.
 func TestImpossibleSearchIsNotScanned(t *testing.T) {
 	rg := newRig(t)

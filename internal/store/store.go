@@ -30,6 +30,9 @@ import (
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
+	// ErrSlow: nothing was found in the time that one look into the log may take. That does not mean
+	// that there is nothing.
+	ErrSlow = errors.New("the search takes too long")
 	// ErrFull: the disk has no room for new messages. Outcomes are still recorded.
 	ErrFull = errors.New("storage is full")
 	// ErrClosed: the store was closed, or went read-only after a failed sync.
@@ -282,6 +285,9 @@ type Events interface {
 	// Events returns one page. An event once passed over is never returned for a
 	// later cursor: a page never shows an event while one with a smaller id may still
 	// be committed. Readers that poll with the last id they saw miss nothing.
+	//
+	// A page that ran out of time holds what was found, with More; if that is nothing, the
+	// error is ErrSlow.
 	Events(ctx context.Context, q EventQuery) (EventPage, error)
 }
 

@@ -3,6 +3,7 @@ package logs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -38,6 +39,7 @@ type run struct {
 	items   []store.EventItem
 	reached mail.ID // how far the answer was looked for
 	more    bool    // it may go on
+	slow    bool    // the time was over
 }
 
 // read returns up to limit events beyond a position. A search that runs out of time ends
@@ -98,10 +100,10 @@ func (s *source) readOne(ctx context.Context, q store.EventQuery) (run, error) {
 		q.Limit = limit - len(r.items)
 		p, err := s.events.Events(ctx, q)
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, store.ErrSlow) {
 				return r, err
 			}
-			r.reached, r.more = *bound, true
+			r.reached, r.more, r.slow = *bound, true, true
 			return r, nil
 		}
 		r.items = append(r.items, p.Items...)
@@ -124,7 +126,7 @@ func merge(parts []run, ascending bool, limit int) run {
 	}
 	var all run
 	for i, p := range parts {
-		all.items = append(all.items, p.items...)
+		all.items, all.slow = append(all.items, p.items...), all.slow || p.slow
 		if p.more && (!all.more || order(p.reached, all.reached) < 0) {
 			all.reached, all.more = p.reached, true
 		}
@@ -154,7 +156,7 @@ func (s *source) total(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		n += len(r.items)
-		if !r.more || n >= maxTotal || ctx.Err() != nil {
+		if !r.more || r.slow || n >= maxTotal {
 			return min(n, maxTotal), nil
 		}
 		at.At = r.reached

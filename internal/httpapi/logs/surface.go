@@ -65,7 +65,7 @@ func (s *Surface) list(w http.ResponseWriter, r *door.Request) error {
 	if err != nil {
 		return err
 	}
-	if ctx.Err() != nil && len(found.items) == 0 {
+	if found.slow && len(found.items) == 0 {
 		return errSlow
 	}
 	a := &answer{Start: door.MinusZero(time.UnixMicro(c.From)), End: door.MinusZero(time.UnixMicro(c.To)), Items: []item{}, Pagination: c.around(found)}

@@ -38,6 +38,9 @@ type day struct {
 	filled, drained atomic.Int64
 	// tagged is set when a message in it has a tag.
 	tagged atomic.Bool
+	// common holds the numbers of tags that are known to have tagProbe events: there are at most as many
+	// as the file has events for.
+	common sync.Map
 	// bare is set when no content is left and none can come.
 	bare atomic.Bool
 

@@ -20,7 +20,7 @@ const (
 	maxPage     = 1000
 	defaultScan = 100_000
 	// readFor bounds one read of events: a long reader keeps the log of a day file
-	// from shrinking.
+	// from shrinking. What was found until then counts; the reader comes again for the rest.
 	readFor = 5 * time.Second
 )
 
@@ -66,7 +66,7 @@ func (s *Store) events(ctx context.Context, q store.EventQuery) (store.EventPage
 	if q.Ascending {
 		page.Cursor = q.After
 	}
-	m := s.newMerge(bounds{q.After, q.Before, q.Message, q.Ascending}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+	m := s.newMerge(bounds{q.After, q.Before, q.Message, q.Ascending}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, bool, error) {
 		return d.readEvents(ctx, q, lo, hi, n)
 	})
 	if q.Match != nil {
@@ -75,6 +75,10 @@ func (s *Store) events(ctx context.Context, q store.EventQuery) (store.EventPage
 	defer m.close()
 	for looked := 0; ; looked++ {
 		item, ok, err := m.peek(ctx)
+		if errors.Is(err, store.ErrSlow) && looked > 0 {
+			page.More = true // who asks again goes on from here
+			return page, nil
+		}
 		if err != nil || !ok {
 			return page, err
 		}
@@ -112,8 +116,9 @@ type bounds struct {
 }
 
 // A dayReader reads up to n events of a day with ids between lo and hi, both
-// exclusive, in the order of the merge. Fewer than n means that there are no more.
-type dayReader func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error)
+// exclusive, in the order of the merge. More says that there may be others behind them. If it
+// finds none in the time that it has, that is store.ErrSlow.
+type dayReader func(ctx context.Context, d *day, lo, hi mail.ID, n int) (items []store.EventItem, more bool, err error)
 
 // A merge reads several days in the order of ids.
 type merge struct {
@@ -206,12 +211,12 @@ func (m *merge) pop() { m.days[0].ahead = m.days[0].ahead[1:] }
 func (m *merge) fetch(ctx context.Context, e *dayEvents) error {
 	e.done = true
 	return m.s.withDay(ctx, e.d, func(d *day) error {
-		items, err := m.read(ctx, d, e.lo, e.hi, m.chunk)
+		items, more, err := m.read(ctx, d, e.lo, e.hi, m.chunk)
 		if err != nil || len(items) == 0 {
 			return err
 		}
 		e.ahead = items
-		e.done = len(items) < m.chunk
+		e.done = !more
 		if m.ascending {
 			e.lo = items[len(items)-1].ID
 		} else {
@@ -221,39 +226,57 @@ func (m *merge) fetch(ctx context.Context, e *dayEvents) error {
 	})
 }
 
-// readEvents reads up to n events of a day with ids between lo and hi.
-func (d *day) readEvents(ctx context.Context, q store.EventQuery, lo, hi mail.ID, n int) ([]store.EventItem, error) {
-	ctx, cancel := context.WithTimeout(ctx, readFor)
-	defer cancel()
+// readEvents reads up to n events of a day with ids between lo and hi; it is a dayReader.
+func (d *day) readEvents(ctx context.Context, q store.EventQuery, lo, hi mail.ID, n int) ([]store.EventItem, bool, error) {
 	var tags []int64
 	if len(q.Tags) > 0 && d.version >= versionTags {
 		var ok bool
 		var err error
 		if tags, ok, err = d.tagNumbers(ctx, q.DomainID, q.Tags); err != nil || !ok {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	query, args := eventSQL(q, tags)
 	args = append([]any{q.DomainID, int64(lo), int64(hi), n}, args...)
-	rows, err := d.read.QueryContext(ctx, query, args...)
+	items, more, err := d.readRows(ctx, readFor, n, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	return items, more, d.readMetas(ctx, items, nil)
+}
+
+// readRows reads the rows of eventSQL or journalSQL, of which there are up to n, for a time.
+// Rows come in order, so those that came in time are the first of them.
+func (d *day) readRows(ctx context.Context, limit time.Duration, n int, query string, args ...any) (items []store.EventItem, more bool, err error) {
+	timed, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	rows, err := d.read.QueryContext(timed, query, args...)
+	if err == nil {
+		items, err = scanEvents(rows)
+	}
+	if err != nil && timed.Err() != nil && ctx.Err() == nil {
+		if len(items) == 0 {
+			return nil, false, fmt.Errorf("%w (%v)", store.ErrSlow, limit)
+		}
+		return items, true, nil
+	}
+	return items, len(items) == n, err
+}
+
+// scanEvents reads rows to their end, or to an error: then it returns those before it as well.
+func scanEvents(rows *sql.Rows) ([]store.EventItem, error) {
 	defer rows.Close()
 	var items []store.EventItem
 	for rows.Next() {
 		var domain int64
 		item, err := scanEvent(rows, &domain)
 		if err != nil {
-			return nil, err
+			return items, err
 		}
 		item.DomainID = domain
 		items = append(items, item)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, d.readMetas(ctx, items, nil)
+	return items, rows.Err()
 }
 
 // readMetas fills in the metadata of events, of the wanted types if any are given. That of a message is read once,
@@ -330,7 +353,10 @@ func eventSQL(q store.EventQuery, tags []int64) (string, []any) {
 		args = append(args, v)
 		return fmt.Sprintf("$%d", len(args)+4)
 	}
-	bounds := `e.domain = $1 AND e.id > $2 AND e.id < $3`
+	// An event has the domain of its message and an id above its message's; a statement that does not ask
+	// the event for its domain is answered out of the index.
+	const ids = `e.id > $2 AND e.id < $3`
+	const bounds = `e.domain = $1 AND ` + ids
 	address := addressKey(q.Recipient)
 	var find string
 	switch {
@@ -340,10 +366,10 @@ func eventSQL(q store.EventQuery, tags []int64) (string, []any) {
 		find = `SELECT e.id FROM event e INDEXED BY event_msg WHERE e.msg = ` + arg(int64(q.Message)) + ` AND ` + bounds + filters(q, address, arg)
 	case q.MessageID != "":
 		find = `SELECT e.id FROM message m INDEXED BY message_mid CROSS JOIN event e INDEXED BY event_msg ON e.msg = m.id
-			WHERE m.domain = $1 AND m.mid = ` + arg(q.MessageID) + ` AND ` + bounds + filters(q, address, arg)
+			WHERE m.domain = $1 AND m.mid = ` + arg(q.MessageID) + ` AND m.id < $3 AND ` + ids + filters(q, address, arg)
 	case q.Recipient != "":
 		find = `SELECT e.id FROM recipient r CROSS JOIN event e INDEXED BY event_msg ON e.msg = r.msg
-			WHERE r.domain = $1 AND r.rcpt = ` + arg(address) + ` AND ` + bounds + filters(q, address, arg)
+			WHERE r.domain = $1 AND r.rcpt = ` + arg(address) + ` AND r.msg < $3 AND ` + ids + filters(q, address, arg)
 	default:
 		// One ordered run of the index per type; SQLite merges them.
 		types := q.Types

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,12 +39,16 @@ func (s *Store) journal(ctx context.Context, q store.JournalQuery) (store.Journa
 		q.Scan = defaultScan
 	}
 	query := journalSQL(q.Types)
-	m := s.newMerge(bounds{after: q.After, ascending: true}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, error) {
+	m := s.newMerge(bounds{after: q.After, ascending: true}, q.Limit+1, func(ctx context.Context, d *day, lo, hi mail.ID, n int) ([]store.EventItem, bool, error) {
 		return d.readJournal(ctx, query, q.Types, lo, hi, n)
 	})
 	defer m.close()
 	for looked := 0; ; looked++ {
 		item, ok, err := m.peek(ctx)
+		if errors.Is(err, store.ErrSlow) && looked > 0 {
+			page.More = true
+			return page, nil
+		}
 		if err != nil {
 			return page, err
 		}
@@ -80,27 +85,11 @@ func journalSQL(types []event.Type) string {
 		FROM event e NOT INDEXED WHERE e.id > $1 AND e.id < $2 ORDER BY e.id LIMIT $3`
 }
 
-// readJournal reads up to n events of a day with ids between lo and hi.
-func (d *day) readJournal(ctx context.Context, query string, types []event.Type, lo, hi mail.ID, n int) ([]store.EventItem, error) {
-	ctx, cancel := context.WithTimeout(ctx, readFor)
-	defer cancel()
-	rows, err := d.read.QueryContext(ctx, query, int64(lo), int64(hi), n)
+// readJournal reads up to n events of a day with ids between lo and hi; it is a dayReader.
+func (d *day) readJournal(ctx context.Context, query string, types []event.Type, lo, hi mail.ID, n int) ([]store.EventItem, bool, error) {
+	items, more, err := d.readRows(ctx, readFor, n, query, int64(lo), int64(hi), n)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	defer rows.Close()
-	var items []store.EventItem
-	for rows.Next() {
-		var domain int64
-		item, err := scanEvent(rows, &domain)
-		if err != nil {
-			return nil, err
-		}
-		item.DomainID = domain
-		items = append(items, item)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, d.readMetas(ctx, items, types)
+	return items, more, d.readMetas(ctx, items, types)
 }

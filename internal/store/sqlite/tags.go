@@ -20,7 +20,7 @@ const (
 	// maxTagNames bounds the tags whose number a committer remembers.
 	maxTagNames = 10_000
 	// tagProbe is how many entries of each tag are counted to find the rarest.
-	tagProbe = 5_000
+	tagProbe = 20_000
 )
 
 // A tagName is a tag of a domain, in lower case, as tags are compared.
@@ -111,8 +111,8 @@ func (d *day) tagNumbers(ctx context.Context, domainID int64, tags []string) (nu
 		if len(tags) == 1 {
 			break
 		}
-		count := 0
-		if err := d.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM event_tag WHERE tag = $1 LIMIT $2)`, n, tagProbe).Scan(&count); err != nil {
+		count, err := d.countTag(ctx, n)
+		if err != nil {
 			return nil, false, err
 		}
 		if last := len(numbers) - 1; last == 0 || count < least {
@@ -121,6 +121,19 @@ func (d *day) tagNumbers(ctx context.Context, domainID int64, tags []string) (nu
 		}
 	}
 	return numbers, true, nil
+}
+
+// countTag counts the events with a tag up to tagProbe. Events are only added, so one that has so
+// many is counted once.
+func (d *day) countTag(ctx context.Context, number int64) (count int, err error) {
+	if _, ok := d.common.Load(number); ok {
+		return tagProbe, nil
+	}
+	err = d.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM event_tag WHERE tag = $1 LIMIT $2)`, number, tagProbe).Scan(&count)
+	if err == nil && count == tagProbe {
+		d.common.Store(number, struct{}{})
+	}
+	return count, err
 }
 
 // tagRuns returns the statements that find events with all of the tags: an ordered run of the
