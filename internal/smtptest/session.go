@@ -104,6 +104,10 @@ func (x *session) answer(c Command, reply string) (code int, err error) {
 	if x.before != nil && a.Flood == "" && !a.Silent {
 		x.before(code)
 	}
+	stops := x.s.b.StopReading == c.Verb
+	if stops { // before the client can send what the answer asks for
+		x.pump.pause()
+	}
 	switch {
 	case a.Flood != "":
 		return 0, x.flood(a.Flood)
@@ -123,8 +127,7 @@ func (x *session) answer(c Command, reply string) (code int, err error) {
 	if a.Close {
 		return 0, errOver
 	}
-	if err == nil && x.s.b.StopReading == c.Verb {
-		x.pump.pause()
+	if err == nil && stops {
 		x.absorb()
 		return 0, errOver
 	}
