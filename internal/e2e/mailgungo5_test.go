@@ -188,7 +188,7 @@ func (c *goClient5) domains(t *testing.T) {
 	if !shown.Domain.RequireTLS || shown.Domain.SkipVerification || shown.Domain.WebPrefix != "track" || shown.Domain.WebScheme != "https" || shown.Domain.CreatedAt.IsZero() {
 		t.Errorf("shown %+v", shown.Domain)
 	}
-	if _, err := c.VerifyAndReturnDomain(t.Context(), "new.example.com"); err != nil {
+	if _, err := c.VerifyDomain(t.Context(), "new.example.com"); err != nil {
 		t.Error(err)
 	}
 	it := c.ListDomains(&mailgun.ListDomainsOptions{Limit: 1})
@@ -211,12 +211,13 @@ func (c *goClient5) domains(t *testing.T) {
 }
 
 func (c *goClient5) connection(t *testing.T) {
-	for _, want := range []mtypes.DomainConnection{{RequireTLS: true}, {SkipVerification: true}, {}} {
-		ok(t, c.UpdateDomainConnection(t.Context(), domain5, want))
-		got, err := c.GetDomainConnection(t.Context(), domain5)
+	yes, no := true, false
+	for _, want := range [][2]*bool{{&yes, &no}, {&no, &yes}, {&no, &no}} {
+		ok(t, c.UpdateDomain(t.Context(), domain5, &mailgun.UpdateDomainOptions{RequireTLS: want[0], SkipVerification: want[1]}))
+		got, err := c.GetDomain(t.Context(), domain5, nil)
 		ok(t, err)
-		if got != want {
-			t.Errorf("got %+v, want %+v", got, want)
+		if got.Domain.RequireTLS != *want[0] || got.Domain.SkipVerification != *want[1] {
+			t.Errorf("got %+v, want %v %v", got.Domain, *want[0], *want[1])
 		}
 	}
 }
