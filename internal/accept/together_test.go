@@ -74,7 +74,7 @@ func TestTemplateDoesNotMakeClaims(t *testing.T) {
 
 // What a template answers to is each copy's own, unless the list answers.
 func TestReplyToOfATemplatePerCopy(t *testing.T) {
-	v := store.TemplateVersion{Tag: "v1", Body: "for {{id}}", Headers: map[string]string{"Reply-To": "r{{id}}@mg.example.com", "Subject": "{{id}} %recipient.id%"}}
+	v := store.TemplateVersion{Tag: "v1", Body: "for {{id}}", Headers: map[string]string{"Reply-To": "{{#equal id \"1\"}}first{{else}}r{{id}}{{/equal}}@mg.example.com", "Subject": "{{id}} %recipient.id%"}}
 	f := newFakeStore(t, domain("mg.example.com"))
 	room := templateRoom(t, f)
 	room.cfg.Templates = shelf{"welcome/": v}
@@ -87,7 +87,8 @@ func TestReplyToOfATemplatePerCopy(t *testing.T) {
 	for _, m := range with {
 		id := map[string]string{"ann@one.test": "1", "bob@two.test": "2"}[m.Meta.Recipients[0]]
 		content := string(f.contents[m.ID])
-		for _, want := range []string{"Reply-To: r" + id + "@mg.example.com\r\n", "Subject: " + id + " " + id + "\r\n", "for " + id} {
+		reply := map[string]string{"1": "first", "2": "r2"}[id] // a block that depends on the value
+		for _, want := range []string{"Reply-To: " + reply + "@mg.example.com\r\n", "Subject: " + id + " " + id + "\r\n", "for " + id} {
 			if !strings.Contains(content, want) {
 				t.Errorf("no %q in\n%s", want, content)
 			}
