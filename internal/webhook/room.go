@@ -128,7 +128,7 @@ func (r *Room) Run(ctx context.Context) {
 	defer r.stop()
 	r.setOpen(true)
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		err := r.reload(ctx)
+		err := r.firstLoad(ctx)
 		if err == nil {
 			break
 		}
@@ -212,7 +212,14 @@ func (r *Room) refresh(ctx context.Context) error {
 	return r.reload(ctx)
 }
 
-// reload reads webhooks and targets. r.turn is held, except when the room begins.
+// firstLoad is the first reading, unless a call of the API came before it.
+func (r *Room) firstLoad(ctx context.Context) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.reload(ctx)
+}
+
+// reload reads webhooks and targets. r.turn is held.
 func (r *Room) reload(ctx context.Context) error {
 	if r.table.targets == nil {
 		at, err := r.roles.Cursors.Cursor(ctx, cursorName)
