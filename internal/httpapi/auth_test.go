@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sealpost/sealpost/internal/httpapi/contract"
+
 	"github.com/sealpost/sealpost/internal/accept"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/mail"
@@ -73,7 +75,7 @@ func (panicking) Accept(context.Context, accept.Submission) (accept.Receipt, err
 
 func TestPanicIsInternalErrorWithoutTrace(t *testing.T) {
 	rg := newRig(t, func(_ *Config, d *Deps) { d.Acceptor = panicking{} })
-	w := rg.do("admin", newFormRequest(t, "/v3/example.com/messages", false, [][2]string{{"from", "a@example.com"}}))
+	w := rg.do("admin", contract.FormRequest(t, "/v3/example.com/messages", false, [][2]string{{"from", "a@example.com"}}))
 	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") || strings.Contains(w.Body.String(), "goroutine") {
 		t.Errorf("status %d %s", w.Code, w.Body)
 	}
@@ -99,7 +101,7 @@ func TestErrorsKeepTheirStatus(t *testing.T) {
 		{errors.New("anything"), 500, ""},
 	} {
 		rg := newRig(t, func(_ *Config, d *Deps) { d.Acceptor = failing{c.err} })
-		w := rg.do("admin", newFormRequest(t, "/v3/example.com/messages", false, nil))
+		w := rg.do("admin", contract.FormRequest(t, "/v3/example.com/messages", false, nil))
 		if w.Code != c.want || w.Header().Get("Retry-After") != c.after || strings.Contains(w.Body.String(), "secret") {
 			t.Errorf("%v: status %d, Retry-After %q, %s", c.err, w.Code, w.Header().Get("Retry-After"), w.Body)
 		}
@@ -120,7 +122,7 @@ func TestSendingLimit(t *testing.T) {
 			d.Acceptor = failing{&accept.Error{Status: 400, Message: "x"}}
 		})
 		send := func(domain string) (int, string) {
-			w := rg.do("admin", newFormRequest(t, "/v3/"+domain+"/messages", false, nil))
+			w := rg.do("admin", contract.FormRequest(t, "/v3/"+domain+"/messages", false, nil))
 			return w.Code, w.Header().Get("X-RateLimit-Remaining")
 		}
 		for i, want := range []string{"400 1", "400 0", "429 0", "429 0"} {
@@ -167,7 +169,7 @@ func TestStoredMessageAsItIs(t *testing.T) {
 	rg := newRig(t)
 	content := "Subject: Hi\r\n\r\n\"quoted\" \\ tab\t Grüße \xff\x80 " + strings.Repeat("ü", 40_000) + "\r\n"
 	id := rg.message(t, "example.com", content)
-	r := newRequest(t, "GET", "/v3/domains/example.com/messages/"+id.String(), "")
+	r := contract.Request(t, "GET", "/v3/domains/example.com/messages/"+id.String(), "")
 	r.Header.Set("Accept", "message/rfc2822")
 	w := rg.do("admin", r)
 	want := "{\"recipients\":\"ann@example.net\",\"sender\":\"bob@example.com\",\"from\":\"Bob \\u003cbob@example.com\\u003e\",\"subject\":\"Hi\",\"body-mime\":"

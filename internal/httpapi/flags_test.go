@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealpost/sealpost/internal/httpapi/contract"
+
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
@@ -83,7 +85,7 @@ func (rg *rig) sendFlag(t *testing.T, way, flag, value string) {
 		fields = append(fields, [2]string{name, value})
 	}
 	path := "/v3/example.com/" + endpoint + query
-	r := newFormRequest(t, path, how == "multipart", fields)
+	r := contract.FormRequest(t, path, how == "multipart", fields)
 	if w := rg.do("admin", r); w.Code != http.StatusOK {
 		t.Fatalf("status %d %s", w.Code, w.Body)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealpost/sealpost/internal/httpapi/contract"
+
 	"github.com/sealpost/sealpost/internal/httpapi/door"
 	"github.com/sealpost/sealpost/internal/store"
 )
@@ -117,7 +119,7 @@ func TestZeroPrincipalMayDoNothing(t *testing.T) {
 func TestTrustedSocketNeedsNoKey(t *testing.T) {
 	rg := newRig(t)
 	for _, key := range []string{"", "wrong"} {
-		r := newRequest(t, "GET", "/v1/sealpost/keys", "")
+		r := contract.Request(t, "GET", "/v1/sealpost/keys", "")
 		if key != "" {
 			r.SetBasicAuth("api", key)
 		}

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sealpost/sealpost/internal/httpapi/contract"
+
 	"github.com/sealpost/sealpost/internal/compose"
 )
 
@@ -40,7 +42,7 @@ func part(name, filename string, n int64) io.Reader {
 }
 
 func multipartRequest(t testing.TB, parts ...io.Reader) *http.Request {
-	r := newRequest(t, "POST", "/", "")
+	r := contract.Request(t, "POST", "/", "")
 	r.Body = io.NopCloser(io.MultiReader(append(parts, strings.NewReader("--B--\r\n"))...))
 	r.ContentLength = -1
 	r.Header.Set("Content-Type", "multipart/form-data; boundary=B")
@@ -210,7 +212,7 @@ func TestURLEncodedLimits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := newDoor(t)
-			r := newRequest(t, "POST", "/", "")
+			r := contract.Request(t, "POST", "/", "")
 			r.Body, r.ContentLength = io.NopCloser(c.body), -1
 			r.Header.Set("Content-Type", urlMedia)
 			f, err := readForm(d, r, testSend)
@@ -227,7 +229,7 @@ func TestURLEncodedLimits(t *testing.T) {
 // A declared length beyond the limit is answered before anything is read.
 func TestDeclaredLengthBeyondTheLimit(t *testing.T) {
 	d := newDoor(t)
-	r := newRequest(t, "POST", "/read", "")
+	r := contract.Request(t, "POST", "/read", "")
 	r.Body, r.ContentLength = io.NopCloser(&repeat{1 << 40}), maxBody+1
 	r.Header.Set("Content-Type", "multipart/form-data; boundary=B")
 	w := serve(d.Handler(), r)
@@ -254,7 +256,7 @@ func TestGzipBodies(t *testing.T) {
 		return &b
 	}
 	send := func(body io.Reader, contentType string) int {
-		r := newRequest(t, "POST", "/read", "")
+		r := contract.Request(t, "POST", "/read", "")
 		r.Body, r.ContentLength = io.NopCloser(body), -1
 		r.Header.Set("Content-Type", contentType)
 		r.Header.Set("Content-Encoding", "gzip")
@@ -309,7 +311,7 @@ func TestSpoolTroubleIsOurs(t *testing.T) {
 
 func TestFieldNames(t *testing.T) {
 	d := newDoor(t)
-	f, err := readForm(d, newFormRequest(t, "/x?to=q@example.net&v:q=1", false, [][2]string{
+	f, err := readForm(d, contract.FormRequest(t, "/x?to=q@example.net&v:q=1", false, [][2]string{
 		{"to[]", "a@example.net"}, {"o:tag", "x"}, {"to", "b@example.net"}, {"O:DKIM", "no"}, {"h:X-A", "1"}, {"subject", "s"}, {"template", "t"}, {"", "nothing"}, {"recipient-variables", "{}"},
 	}), SendForm())
 	if err != nil {
@@ -395,7 +397,7 @@ func FuzzMultipartRoundTrip(f *testing.F) {
 		if _, err := io.WriteString(w, content); err != nil || mw.Close() != nil {
 			return
 		}
-		r := newRequest(t, "POST", "/", b.String())
+		r := contract.Request(t, "POST", "/", b.String())
 		r.Header.Set("Content-Type", mw.FormDataContentType())
 		form, err := readForm(d, r, SendForm())
 		if err != nil {

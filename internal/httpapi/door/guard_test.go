@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sealpost/sealpost/internal/httpapi/contract"
 )
 
 func hashOf(s string) [32]byte { return sha256.Sum256([]byte(s)) }
@@ -78,7 +80,7 @@ func TestClientAddress(t *testing.T) {
 		{"[::ffff:10.1.1.1]:5", "198.51.100.9", "198.51.100.9"},
 		{"@", "198.51.100.9", "invalid IP"},
 	} {
-		r := newRequest(t, "GET", "/", "")
+		r := contract.Request(t, "GET", "/", "")
 		r.RemoteAddr = c.peer
 		if c.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", c.forwarded)
@@ -92,11 +94,11 @@ func TestClientAddress(t *testing.T) {
 func TestBusyServerSaysSo(t *testing.T) {
 	d := newDoor(t, func(c *Config) { c.MaxRequests = 1 })
 	d.slots <- struct{}{}
-	if w := serve(d.Handler(), newRequest(t, "GET", "/", "")); w.Code != 503 || w.Header().Get("Retry-After") == "" {
+	if w := serve(d.Handler(), contract.Request(t, "GET", "/", "")); w.Code != 503 || w.Header().Get("Retry-After") == "" {
 		t.Errorf("status %d", w.Code)
 	}
 	<-d.slots
-	if w := serve(d.Handler(), newRequest(t, "GET", "/", "")); w.Code != 200 {
+	if w := serve(d.Handler(), contract.Request(t, "GET", "/", "")); w.Code != 200 {
 		t.Errorf("status %d", w.Code)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/predicate"
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
@@ -15,8 +16,6 @@ const (
 	defaultItems = 100
 	maxItems     = 100
 	maxEvents    = 50 // names of events
-	maxPredicate = 20
-	maxValues    = 100
 	// maxSearch is the length of all names and values of a search in octets: the token
 	// carries them.
 	maxSearch = 8 << 10
@@ -26,31 +25,19 @@ const (
 
 // A request is the body of the call.
 type request struct {
-	Start        string   `json:"start"`
-	End          string   `json:"end"`
-	Duration     string   `json:"duration"`
-	Events       []string `json:"events"`
-	MetricEvents []string `json:"metric_events"`
-	Filter       struct {
-		AND []predicate `json:"AND"`
-	} `json:"filter"`
-	Sub        bool `json:"include_subaccounts"`
-	Totals     bool `json:"include_totals"`
-	Pagination struct {
+	Start        string           `json:"start"`
+	End          string           `json:"end"`
+	Duration     string           `json:"duration"`
+	Events       []string         `json:"events"`
+	MetricEvents []string         `json:"metric_events"`
+	Filter       predicate.Filter `json:"filter"`
+	Sub          bool             `json:"include_subaccounts"`
+	Totals       bool             `json:"include_totals"`
+	Pagination   struct {
 		Sort  string `json:"sort"`
 		Token string `json:"token"`
 		Limit int    `json:"limit"`
 	} `json:"pagination"`
-}
-
-// A predicate is one condition as clients write it.
-type predicate struct {
-	Attribute  string `json:"attribute"`
-	Comparator string `json:"comparator"`
-	Values     []struct {
-		Label string `json:"label"`
-		Value string `json:"value"`
-	} `json:"values"`
 }
 
 // A search is a question, without a position in its answer. It travels in tokens.
@@ -92,7 +79,7 @@ func (q *request) parse(now time.Time) (search, error) {
 	if err := s.setTypes(q); err != nil {
 		return s, err
 	}
-	if err := s.setWhere(q.Filter.AND); err != nil {
+	if err := s.setWhere(q.Filter); err != nil {
 		return s, err
 	}
 	return s, s.check()
@@ -160,34 +147,24 @@ func typesNamed(name string, metric bool) []event.Type {
 }
 
 // setWhere reads the conditions.
-func (s *search) setWhere(list []predicate) error {
-	if len(list) > maxPredicate {
-		return door.BadRequest("'filter' attribute is invalid: at most %d predicates are allowed", maxPredicate)
+func (s *search) setWhere(f predicate.Filter) error {
+	if err := f.Check(); err != nil {
+		return err
 	}
-	for _, p := range list {
+	for _, p := range f.AND {
 		name, ok := attributeNamed(p.Attribute)
 		if !ok {
-			return door.BadRequest("'%s' is not a valid filter predicate attribute", door.Shown(p.Attribute))
+			return p.BadAttribute()
 		}
-		c := condition{Attribute: name}
-		switch p.Comparator {
-		case "=", "":
-		case "!=":
-			c.Not = true
-		case "contains":
-			c.Contains = true
-		case "not contains":
-			c.Contains, c.Not = true, true
-		default:
-			return door.BadRequest("'%s' is not a valid filter predicate comparator", door.Shown(p.Comparator))
+		c, err := p.Comparison(name)
+		if err != nil {
+			return err
 		}
-		if len(p.Values) == 0 || len(p.Values) > maxValues {
-			return door.BadRequest("'%s' filter predicate must have 1 to %d values", name, maxValues)
+		where := condition{Attribute: name, Not: c.Not, Contains: c.Contains}
+		for _, v := range c.Values {
+			where.Values = append(where.Values, comparable(name, v))
 		}
-		for _, v := range p.Values {
-			c.Values = append(c.Values, comparable(name, cmp.Or(v.Value, v.Label)))
-		}
-		s.Where = append(s.Where, c)
+		s.Where = append(s.Where, where)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sealpost/sealpost/internal/event"
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/predicate"
 	"github.com/sealpost/sealpost/internal/mail"
 )
 
@@ -50,12 +51,12 @@ func parseToken(s string) (cursor, error) {
 		return cursor{}, bad
 	}
 	if c.Limit < 1 || c.Limit > maxItems || c.At.At < 0 || c.From < 0 || c.To < c.From || c.To > door.MaxEpoch*1e6 ||
-		len(c.Types) > 2*maxEvents || slices.ContainsFunc(c.Types, func(t event.Type) bool { return t > event.Stored }) || len(c.Where) > maxPredicate {
+		len(c.Types) > 2*maxEvents || slices.ContainsFunc(c.Types, func(t event.Type) bool { return t > event.Stored }) || len(c.Where) > predicate.Max {
 		return cursor{}, bad
 	}
 	for i := range c.Where {
 		w := &c.Where[i]
-		if name, ok := attributeNamed(w.Attribute); !ok || name != w.Attribute || len(w.Values) == 0 || len(w.Values) > maxValues {
+		if name, ok := attributeNamed(w.Attribute); !ok || name != w.Attribute || len(w.Values) == 0 || len(w.Values) > predicate.MaxValues {
 			return cursor{}, bad
 		}
 		for j, v := range w.Values {

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/sealpost/sealpost/internal/httpapi/door"
+	"github.com/sealpost/sealpost/internal/httpapi/predicate"
 	"github.com/sealpost/sealpost/internal/tally"
 )
 
 const (
 	maxDimensions = 3
 	maxMetrics    = 50
-	maxPredicates = 20
-	maxValues     = 100
 	// The most items of a page, with the time dimension and without, and how many
 	// there are where nothing is said.
 	maxTimeItems = 1500
@@ -25,28 +24,16 @@ const (
 
 // A metricsRequest is the body of both calls about metrics.
 type metricsRequest struct {
-	Start      string   `json:"start"`
-	End        string   `json:"end"`
-	Resolution string   `json:"resolution"`
-	Duration   string   `json:"duration"`
-	Dimensions []string `json:"dimensions"`
-	Metrics    []string `json:"metrics"`
-	Filter     struct {
-		AND []predicate `json:"AND"`
-	} `json:"filter"`
-	Sub        bool       `json:"include_subaccounts"`
-	Aggregates bool       `json:"include_aggregates"`
-	Pagination pagination `json:"pagination"`
-}
-
-// A predicate is one condition of a filter.
-type predicate struct {
-	Attribute  string `json:"attribute"`
-	Comparator string `json:"comparator"`
-	Values     []struct {
-		Label string `json:"label"`
-		Value string `json:"value"`
-	} `json:"values"`
+	Start      string           `json:"start"`
+	End        string           `json:"end"`
+	Resolution string           `json:"resolution"`
+	Duration   string           `json:"duration"`
+	Dimensions []string         `json:"dimensions"`
+	Metrics    []string         `json:"metrics"`
+	Filter     predicate.Filter `json:"filter"`
+	Sub        bool             `json:"include_subaccounts"`
+	Aggregates bool             `json:"include_aggregates"`
+	Pagination pagination       `json:"pagination"`
 }
 
 type pagination struct {
@@ -180,33 +167,23 @@ var usageNames = []string{
 }
 
 func (q *metricsQuery) setConditions() error {
-	if len(q.Filter.AND) > maxPredicates {
-		return door.BadRequest("'filter' attribute is invalid: at most %d predicates are allowed", maxPredicates)
+	if err := q.Filter.Check(); err != nil {
+		return err
 	}
 	for _, p := range q.Filter.AND {
 		d, ok := dimensionNamed(p.Attribute, false)
 		if !ok || d == tally.Time {
-			return door.BadRequest("'%s' is not a valid filter predicate attribute", door.Shown(p.Attribute))
+			return p.BadAttribute()
 		}
-		c := tally.Condition{Dimension: d}
-		switch p.Comparator {
-		case "=", "":
-		case "!=":
-			c.Not = true
-		case "contains":
-			c.Contains = true
-		case "not contains":
-			c.Contains, c.Not = true, true
-		default:
-			return door.BadRequest("'%s' is not a valid filter predicate comparator", door.Shown(p.Comparator))
+		c, err := p.Comparison(p.Attribute)
+		if err != nil {
+			return err
 		}
-		if len(p.Values) == 0 || len(p.Values) > maxValues {
-			return door.BadRequest("'%s' filter predicate must have 1 to %d values", p.Attribute, maxValues)
+		condition := tally.Condition{Dimension: d, Not: c.Not, Contains: c.Contains}
+		for _, v := range c.Values {
+			condition.Values = append(condition.Values, strings.TrimSpace(v))
 		}
-		for _, v := range p.Values {
-			c.Values = append(c.Values, strings.TrimSpace(cmp.Or(v.Value, v.Label)))
-		}
-		q.query.Conditions = append(q.query.Conditions, c)
+		q.query.Conditions = append(q.query.Conditions, condition)
 	}
 	return nil
 }
