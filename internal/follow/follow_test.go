@@ -252,3 +252,33 @@ func TestPausesGrow(t *testing.T) {
 		}
 	})
 }
+
+// Whoever reads a tail to its end has seen all that was in the log when it began, also where what it
+// asked for first was in memory: evidence of the last deliveries depends on it.
+func TestTailIsNeverStale(t *testing.T) {
+	s := openStore(t)
+	tail := follow.NewTail(s)
+	add(t, s)
+	readAll(t, tail) // begins the tail
+	for range 5 {
+		add(t, s)
+		end := readAll(t, tail) // this reader is at the end
+		add(t, s)
+		after := end[len(end)-2]
+		page, err := tail.Journal(t.Context(), store.JournalQuery{After: after, Limit: 1000}) // this one is a little behind it
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ids(page.Items)
+		for page.More {
+			if page, err = tail.Journal(t.Context(), store.JournalQuery{After: page.Cursor, Limit: 1000}); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, ids(page.Items)...)
+		}
+		all := readAll(t, s)
+		if want := all[slices.Index(all, after)+1:]; !slices.Equal(got, want) {
+			t.Errorf("saw %d events of %d", len(got), len(want))
+		}
+	}
+}

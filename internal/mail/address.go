@@ -193,7 +193,7 @@ func ParseDomain(s string) (string, error) {
 			err = errors.New("not an A-label")
 		}
 	}
-	if err != nil || !utf8.ValidString(s) {
+	if err != nil {
 		return "", errors.New("domain is not a valid domain name")
 	}
 	labels := strings.Split(a, ".")
